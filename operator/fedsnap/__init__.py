@@ -1,0 +1,1 @@
+"""Federated snapshot pipelines on Kubernetes."""

@@ -1,0 +1,1 @@
+"""Pure constructors of Kubernetes objects."""

@@ -1,0 +1,1 @@
+"""The `fedsnap` command, also `kubectl fedsnap`."""

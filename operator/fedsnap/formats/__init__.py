@@ -1,0 +1,1 @@
+"""File formats of snapshots and rounds; no I/O but files."""

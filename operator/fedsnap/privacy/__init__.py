@@ -1,0 +1,1 @@
+"""Privacy accountants, leakage audits and fidelity comparisons; no I/O."""

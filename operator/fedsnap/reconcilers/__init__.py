@@ -1,0 +1,1 @@
+"""One folder per kind: gather, plan, apply, summarize."""

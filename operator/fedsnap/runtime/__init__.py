@@ -1,0 +1,1 @@
+"""The operator process: events, queue, lease, metrics, health, settings."""

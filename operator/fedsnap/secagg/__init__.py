@@ -1,0 +1,1 @@
+"""Secure aggregation: encodings, keys, shares, masks and checks; no I/O."""
