@@ -1,0 +1,35 @@
+"""The Kubernetes API, as far as fedsnap needs it: plain objects, server-side apply, resumable watches."""
+
+from __future__ import annotations
+
+from fedsnap.clients.cluster.client import ClusterClient
+from fedsnap.clients.cluster.resources import (
+    CONFIG_MAP,
+    EVENT,
+    JOB,
+    LEASE,
+    NAMESPACE,
+    NETWORK_POLICY,
+    POD,
+    POD_TEMPLATE,
+    SERVICE_ACCOUNT,
+    ResourceType,
+    of_kind,
+)
+from fedsnap.clients.cluster.watch import WatchEvent
+
+__all__ = [
+    "CONFIG_MAP",
+    "EVENT",
+    "JOB",
+    "LEASE",
+    "NAMESPACE",
+    "NETWORK_POLICY",
+    "POD",
+    "POD_TEMPLATE",
+    "SERVICE_ACCOUNT",
+    "ClusterClient",
+    "ResourceType",
+    "WatchEvent",
+    "of_kind",
+]

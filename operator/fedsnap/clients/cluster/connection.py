@@ -1,0 +1,73 @@
+"""How to reach an API server: address, trust and credentials from a kubeconfig or a mounted service account."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import yaml
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config.config_exception import ConfigException
+from kubernetes.aio.config.incluster_config import InClusterConfigLoader
+from kubernetes.aio.config.kube_config import load_kube_config
+
+from fedsnap.clients.errors import InvalidData
+
+SERVICE_ACCOUNT_DIR_VARIABLE = "FEDSNAP_SERVICE_ACCOUNT_DIR"
+DEFAULT_SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+async def open_connection(kubeconfig: Path | None, context: str | None) -> ApiClient:
+    """A connection by kubeconfig, or with the pod's service account where `kubeconfig` is None.
+
+    Raises:
+        InvalidData: where the kubeconfig or the service account cannot be used.
+    """
+    configuration = Configuration()
+    # Retries are ours: the library's would hide an outage from conditions and would retry writes it should not.
+    configuration.retries = False
+    try:
+        if kubeconfig is None:
+            _load_service_account(configuration)
+        else:
+            await _load_kubeconfig(kubeconfig, context, configuration)
+    except (ConfigException, OSError, yaml.YAMLError, ValueError, KeyError) as error:
+        where = str(kubeconfig) if kubeconfig else "the mounted service account"
+        raise InvalidData("ClusterCredentials", f"cannot reach a cluster by {where}: {error}") from error
+    return ApiClient(configuration=configuration)
+
+
+async def _load_kubeconfig(path: Path, context: str | None, configuration: Configuration) -> None:
+    await load_kube_config(config_file=str(path), context=context, client_configuration=configuration)
+    token_file = _token_file(path, context)
+    if token_file is None:
+        return
+
+    def reload(current: Configuration) -> None:
+        # Bound service-account tokens are rotated by rewriting the file; the loader reads it only once.
+        current.api_key["BearerToken"] = f"Bearer {token_file.read_text(encoding='utf-8').strip()}"
+
+    reload(configuration)
+    configuration.refresh_api_key_hook = reload
+
+
+def _token_file(path: Path, context: str | None) -> Path | None:
+    """The `tokenFile` of the context's user, resolved against the kubeconfig's directory."""
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    wanted = context or content.get("current-context")
+    user = next((one["context"].get("user") for one in content.get("contexts", []) if one["name"] == wanted), None)
+    found = next((one["user"] for one in content.get("users", []) if one["name"] == user), None) or {}
+    return path.parent / found["tokenFile"] if found.get("tokenFile") else None
+
+
+def service_account_dir() -> Path:
+    """Where the pod's token, CA and namespace are mounted."""
+    return Path(os.environ.get(SERVICE_ACCOUNT_DIR_VARIABLE) or DEFAULT_SERVICE_ACCOUNT_DIR)
+
+
+def _load_service_account(configuration: Configuration) -> None:
+    directory = service_account_dir()
+    loader = InClusterConfigLoader(
+        token_filename=str(directory / "token"), cert_filename=str(directory / "ca.crt"), try_refresh_token=True
+    )
+    loader.load_and_set(configuration)

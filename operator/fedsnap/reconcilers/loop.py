@@ -1,0 +1,256 @@
+"""The shape of every reconcile: gather, decide, apply in order, write the status once, then tell people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from fedsnap.clients.cluster import ClusterClient, ResourceType
+from fedsnap.reconcilers.conditions import merged_status, transitions, with_failure
+from fedsnap.reconcilers.failures import FAILURES, Failure, failure_of
+
+O = TypeVar("O")  # noqa: E741 - stands for Observed
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Which object to look at; `namespace` is empty for cluster-scoped kinds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}" if self.namespace else f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What reconcilers and actions reach the outside by; `hub` is `cluster` itself for the coordinator."""
+
+    cluster: ClusterClient
+    hub: ClusterClient
+    store: Any = None
+    vault: Any = None
+    namespace: str = ""
+    hub_namespace: str = ""
+    organization: str = ""
+    image: str = ""
+    hub_public_keys: Mapping[str, str] = field(default_factory=dict)
+
+    def client(self, *, hub: bool) -> ClusterClient:
+        """The hub's cluster or the own one."""
+        return self.hub if hub else self.cluster
+
+
+class Action(Protocol):
+    """One step towards what is wanted. Applying it twice is the same as applying it once."""
+
+    def describe(self) -> str:
+        """What is done, for logs: a verb and a name."""
+
+    async def apply(self, context: Context) -> None:
+        """Do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyObject:
+    """Server-side apply of one object."""
+
+    obj: Mapping[str, Any]
+    hub: bool = False
+
+    def describe(self) -> str:
+        """The kind and name that are applied."""
+        metadata = self.obj["metadata"]
+        return f"apply {self.obj['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
+
+    async def apply(self, context: Context) -> None:
+        """Create or change the object."""
+        await context.client(hub=self.hub).apply(self.obj)
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteObject:
+    """Deletion of one object, with its children in the background."""
+
+    resource: ResourceType
+    namespace: str
+    name: str
+    hub: bool = False
+
+    def describe(self) -> str:
+        """The kind and name that are deleted."""
+        return f"delete {self.resource.kind} {self.namespace}/{self.name}"
+
+    async def apply(self, context: Context) -> None:
+        """Delete the object; that there is none is fine."""
+        await context.client(hub=self.hub).delete(self.resource, self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class PatchObject:
+    """A merge patch of some fields, such as a Job's `spec.suspend`."""
+
+    resource: ResourceType
+    namespace: str
+    name: str
+    patch: Mapping[str, Any]
+    hub: bool = False
+
+    def describe(self) -> str:
+        """The kind and name that are patched."""
+        return f"patch {self.resource.kind} {self.namespace}/{self.name}"
+
+    async def apply(self, context: Context) -> None:
+        """Patch the object."""
+        await context.client(hub=self.hub).merge_patch(self.resource, self.namespace, self.name, self.patch)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What people are told in `kubectl describe`."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a decision came to.
+
+    Attributes:
+        actions: applied in order; the first that fails ends the reconcile.
+        status: the whole status on the wire, its conditions without lastTransitionTime; None leaves it alone.
+        requeue_after: when to look again without an event; None: at the next resync.
+        events: told in addition to changed conditions, and only where the status changed.
+    """
+
+    actions: tuple[Action, ...] = ()
+    status: Mapping[str, Any] | None = None
+    requeue_after: timedelta | None = None
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """How an event of a child object leads to the object that made it: by labels.
+
+    Where `namespace_label` is None, the owner is in the child's namespace (a participant's Participation: its mailbox).
+    """
+
+    resource: ResourceType
+    owner_kind: str
+    name_label: str
+    namespace_label: str | None
+    roles: frozenset[str]
+
+
+class Reconciler(Protocol[O]):
+    """How one kind is reconciled; `in_hub`: the object lies in the hub rather than in the own cluster."""
+
+    kind: str
+    resource: ResourceType
+    in_hub: bool
+
+    async def gather(self, raw: dict[str, Any], now: datetime) -> O | None:
+        """Read everything that the decision needs, once; None: there is nothing to decide."""
+
+    def decide(self, observed: O, now: datetime) -> Plan:
+        """Pure: what to do, what to say, and when to look again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a reconcile ended: `done`, `gone`, or the kind of the failure."""
+
+    result: str
+    requeue_after: timedelta | None = None
+    failure: Failure | None = None
+
+
+AfterAction = Callable[[Action], None]
+
+
+async def reconcile(
+    reconciler: Reconciler[Any],
+    key: Key,
+    context: Context,
+    now: datetime,
+    after_action: AfterAction | None = None,
+) -> Result:
+    """Bring one object one step further. `after_action` lets tests end the process between any two steps.
+
+    Failures are reported in the object's conditions and in the result; only defects of the program are raised.
+    """
+    client = context.client(hub=reconciler.in_hub)
+    raw: dict[str, Any] | None = None
+    try:
+        raw = await client.get(reconciler.resource, key.namespace or None, key.name)
+        if raw is None:
+            return Result("gone")
+        plan = await _carry_out(reconciler, raw, context, now, after_action)
+        if plan.status is not None or _has_failure(raw):
+            status = plan.status if plan.status is not None else raw.get("status") or {}
+            await _summarize(reconciler, client, raw, merged_status(raw, status, now), plan.events)
+        return Result("done", plan.requeue_after)
+    except FAILURES as error:
+        failure = failure_of(error)
+        if raw is not None and failure.reported:
+            await _report(reconciler, client, raw, failure, now)
+        return Result(failure.kind, failure.requeue_after, failure)
+
+
+async def _carry_out(
+    reconciler: Reconciler[Any],
+    raw: dict[str, Any],
+    context: Context,
+    now: datetime,
+    after_action: AfterAction | None,
+) -> Plan:
+    observed = await reconciler.gather(raw, now)
+    if observed is None:
+        return Plan()
+    plan = reconciler.decide(observed, now)
+    for action in plan.actions:
+        await action.apply(context)
+        if after_action:
+            after_action(action)
+    return plan
+
+
+async def _summarize(
+    reconciler: Reconciler[Any],
+    client: ClusterClient,
+    raw: dict[str, Any],
+    wanted: dict[str, Any],
+    events: tuple[Event, ...] = (),
+) -> None:
+    """One status write, and events for what it changed; nothing at all where nothing changed."""
+    before = raw.get("status") or {}
+    if wanted == before:
+        return
+    metadata = raw["metadata"]
+    written = await client.apply_status(reconciler.resource, metadata.get("namespace"), metadata["name"], wanted)
+    changed = [Event(one.reason, one.message, one.warning) for one in transitions(before, wanted)]
+    for event in (*changed, *events):
+        await client.create_event(written, event.reason, event.message, warning=event.warning)
+
+
+async def _report(
+    reconciler: Reconciler[Any], client: ClusterClient, raw: dict[str, Any], failure: Failure, now: datetime
+) -> None:
+    """Say in the conditions what failed; where that fails too, the retry will say it."""
+    status = with_failure(raw.get("status") or {}, failure.condition, failure.reason, failure.message)
+    try:
+        await _summarize(reconciler, client, raw, merged_status(raw, status, now, keep_failures=True))
+    except FAILURES:
+        return
+
+
+def _has_failure(raw: Mapping[str, Any]) -> bool:
+    conditions = (raw.get("status") or {}).get("conditions") or ()
+    return any(one["type"] in ("Reconciling", "Stalled") for one in conditions)
