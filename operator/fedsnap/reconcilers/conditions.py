@@ -61,7 +61,7 @@ def with_failure(status: Status, condition: str, reason: str, message: str) -> d
     return {**status, "conditions": [*others, failure]}
 
 
-def transitions(before: Status, after: Status) -> list[Transition]:
+def transitions(before: Status, after: Status) -> tuple[Transition, ...]:
     """Conditions that people should hear of: a changed status or reason, but not that something has yet to begin."""
     old = {one["type"]: one for one in before.get("conditions") or ()}
     found = []
@@ -72,4 +72,4 @@ def transitions(before: Status, after: Status) -> list[Transition]:
             continue
         warning = one["type"] in _FAILURES or (previous is not None and one["status"] == "False")
         found.append(Transition(one["type"], one["reason"], one.get("message", ""), warning))
-    return found
+    return tuple(found)

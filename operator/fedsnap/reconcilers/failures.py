@@ -8,7 +8,10 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from fedsnap.clients.errors import ClientError, Conflict, InvalidData, PermissionDenied
+from fedsnap.clients.cluster import LostRace
+from fedsnap.clients.errors import ClientError, Misconfigured, NotFound, PermissionDenied, Terminal
+
+__all__ = ["FAILURES", "Failure", "Terminal", "Waiting", "failure_of"]
 
 Kind = Literal["waiting", "transient", "terminal"]
 RECONCILING, STALLED = "Reconciling", "Stalled"
@@ -25,16 +28,7 @@ class Waiting(Exception):  # noqa: N818 - it is a state, not an error
         self.after = after
 
 
-class Terminal(Exception):  # noqa: N818 - it is a state, not an error
-    """Nothing that happens by itself will help; somebody has to change the object."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(f"{reason}: {message}")
-        self.reason = reason
-        self.message = message
-
-
-FAILURES = (Waiting, Terminal, ClientError, ValidationError)
+FAILURES = (Waiting, ClientError, ValidationError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +57,15 @@ def failure_of(error: Exception) -> Failure:
     match error:
         case Waiting():
             return Failure(kind="waiting", reason=error.reason, message=error.message, requeue_after=error.after)
-        case Terminal() | InvalidData():
-            return Failure(kind="terminal", reason=error.reason, message=error.message)
-        case PermissionDenied():
+        case PermissionDenied() | NotFound() | Misconfigured():
+            # Somebody grants, creates or mounts it, and no event tells us.
             return Failure(kind="waiting", reason=error.reason, message=error.message, requeue_after=LOOK_AGAIN)
         case ValidationError():
             return Failure(kind="terminal", reason="InvalidObject", message=_fields(error))
-        case Conflict():
+        case LostRace():
             return Failure(kind="transient", reason=error.reason, message=error.message, reported=False)
+        case Terminal():
+            return Failure(kind="terminal", reason=error.reason, message=error.message)
         case ClientError():
             return Failure(kind="transient", reason=error.reason, message=error.message)
     raise AssertionError(f"expected one of FAILURES, got {type(error).__name__}")

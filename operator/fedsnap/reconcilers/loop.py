@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from fedsnap.clients.cluster import ClusterClient, ResourceType
-from fedsnap.reconcilers.conditions import merged_status, transitions, with_failure
+from fedsnap.clients.errors import ClientError
+from fedsnap.clients.store import Store, StoreSettings
+from fedsnap.clients.vault import VaultClient, VaultSettings
+from fedsnap.reconcilers.conditions import Transition, merged_status, transitions, with_failure
 from fedsnap.reconcilers.failures import FAILURES, Failure, failure_of
+
+log = logging.getLogger(__name__)
 
 O = TypeVar("O")  # noqa: E741 - stands for Observed
 
@@ -28,12 +34,27 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What reconcilers and actions reach the outside by; `hub` is `cluster` itself for the coordinator."""
+    """What reconcilers and actions reach the outside by, and who they act for.
+
+    Attributes:
+        cluster: the own cluster.
+        hub: the hub's cluster; for the coordinator it is `cluster` itself.
+        store: bucket name → its client; synchronous, so call it by `asyncio.to_thread`.
+        store_settings: bucket name → settings to hand to Jobs; without secrets.
+        vault: synchronous too; None where no address is configured.
+        namespace: the operator's own namespace; a participant's Jobs run there.
+        hub_namespace: a participant's mailbox namespace in the hub.
+        organization: a participant's name; empty for the coordinator.
+        image: fedsnap's own image, for the containers of Jobs.
+        hub_public_keys: key id → base64 raw Ed25519 public key that a participant trusts the hub by.
+    """
 
     cluster: ClusterClient
     hub: ClusterClient
-    store: Any = None
-    vault: Any = None
+    store: Callable[[str], Store]
+    store_settings: Callable[[str], StoreSettings]
+    vault: VaultClient | None = None
+    vault_settings: VaultSettings | None = None
     namespace: str = ""
     hub_namespace: str = ""
     organization: str = ""
@@ -165,11 +186,21 @@ class Reconciler(Protocol[O]):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a reconcile ended: `done`, `gone`, or the kind of the failure."""
+    """How a reconcile ended: `done`, `gone`, or the kind of the failure.
+
+    Attributes:
+        result: `done`, `gone`, `waiting`, `transient` or `terminal`.
+        requeue_after: when to look again without an event.
+        failure: what failed.
+        raw: the object as it was read.
+        changed: conditions that changed.
+    """
 
     result: str
     requeue_after: timedelta | None = None
     failure: Failure | None = None
+    raw: Mapping[str, Any] | None = None
+    changed: tuple[Transition, ...] = ()
 
 
 AfterAction = Callable[[Action], None]
@@ -188,6 +219,7 @@ async def reconcile(
     """
     client = context.client(hub=reconciler.in_hub)
     raw: dict[str, Any] | None = None
+    changed: tuple[Transition, ...] = ()
     try:
         raw = await client.get(reconciler.resource, key.namespace or None, key.name)
         if raw is None:
@@ -195,13 +227,13 @@ async def reconcile(
         plan = await _carry_out(reconciler, raw, context, now, after_action)
         if plan.status is not None or _has_failure(raw):
             status = plan.status if plan.status is not None else raw.get("status") or {}
-            await _summarize(reconciler, client, raw, merged_status(raw, status, now), plan.events)
-        return Result("done", plan.requeue_after)
+            changed = await _summarize(reconciler, client, raw, merged_status(raw, status, now), plan.events)
+        return Result("done", plan.requeue_after, raw=raw, changed=changed)
     except FAILURES as error:
         failure = failure_of(error)
         if raw is not None and failure.reported:
             await _report(reconciler, client, raw, failure, now)
-        return Result(failure.kind, failure.requeue_after, failure)
+        return Result(failure.kind, failure.requeue_after, failure, raw)
 
 
 async def _carry_out(
@@ -228,16 +260,26 @@ async def _summarize(
     raw: dict[str, Any],
     wanted: dict[str, Any],
     events: tuple[Event, ...] = (),
-) -> None:
+) -> tuple[Transition, ...]:
     """One status write, and events for what it changed; nothing at all where nothing changed."""
     before = raw.get("status") or {}
     if wanted == before:
-        return
+        return ()
     metadata = raw["metadata"]
     written = await client.apply_status(reconciler.resource, metadata.get("namespace"), metadata["name"], wanted)
-    changed = [Event(one.reason, one.message, one.warning) for one in transitions(before, wanted)]
-    for event in (*changed, *events):
-        await client.create_event(written, event.reason, event.message, warning=event.warning)
+    changed = transitions(before, wanted)
+    told = (*(Event(one.reason, one.message, one.warning) for one in changed), *events)
+    await _tell(client, written, told)
+    return changed
+
+
+async def _tell(client: ClusterClient, obj: dict[str, Any], events: tuple[Event, ...]) -> None:
+    """Post events; the status already says it all, so one that cannot be posted is dropped."""
+    for event in events:
+        try:
+            await client.create_event(obj, event.reason, event.message, warning=event.warning)
+        except ClientError as error:
+            log.warning("event not posted", extra={"reason": event.reason, "error": str(error)})
 
 
 async def _report(

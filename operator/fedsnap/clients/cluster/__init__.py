@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fedsnap.clients.cluster.client import ClusterClient
+from fedsnap.clients.cluster.requests import LostRace
 from fedsnap.clients.cluster.resources import (
     CONFIG_MAP,
     EVENT,
@@ -29,6 +30,7 @@ __all__ = [
     "POD_TEMPLATE",
     "SERVICE_ACCOUNT",
     "ClusterClient",
+    "LostRace",
     "ResourceType",
     "WatchEvent",
     "of_kind",

@@ -35,7 +35,7 @@ class ClusterClient:
         """By kubeconfig, or with the pod's own service account; nothing is sent yet.
 
         Raises:
-            InvalidData: where the credentials cannot be read.
+            Misconfigured: where the credentials cannot be read.
         """
         return cls(Requests(await open_connection(kubeconfig, context)))
 
@@ -111,7 +111,7 @@ class ClusterClient:
         """Create an object.
 
         Raises:
-            Conflict: with reason AlreadyExists, where the name is taken.
+            LostRace: with reason AlreadyExists, where the name is taken.
         """
         resource = of_object(obj)
         path = resource.path(obj["metadata"].get("namespace"))
@@ -121,7 +121,7 @@ class ClusterClient:
         """Replace an object as it was read.
 
         Raises:
-            Conflict: where somebody wrote since its resourceVersion.
+            LostRace: where somebody wrote since its resourceVersion.
         """
         metadata = obj["metadata"]
         path = of_object(obj).path(metadata.get("namespace"), metadata["name"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -11,18 +12,51 @@ from kubernetes.aio.config.config_exception import ConfigException
 from kubernetes.aio.config.incluster_config import InClusterConfigLoader
 from kubernetes.aio.config.kube_config import load_kube_config
 
-from fedsnap.clients.errors import InvalidData
+from fedsnap.clients.errors import Misconfigured
 
 SERVICE_ACCOUNT_DIR_VARIABLE = "FEDSNAP_SERVICE_ACCOUNT_DIR"
 DEFAULT_SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
-async def open_connection(kubeconfig: Path | None, context: str | None) -> ApiClient:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """How another library reaches the same cluster; `authorization` is a scheme and a token, or empty."""
+
+    server: str
+    ca_file: str | None
+    certificate_file: str | None
+    key_file: str | None
+    verify: bool
+    authorization: str = field(repr=False)
+
+
+async def open_connection(kubeconfig: Path | None, context: str | None = None) -> ApiClient:
     """A connection by kubeconfig, or with the pod's service account where `kubeconfig` is None.
 
     Raises:
-        InvalidData: where the kubeconfig or the service account cannot be used.
+        Misconfigured: where the kubeconfig or the service account cannot be used.
     """
+    return ApiClient(configuration=await _configuration(kubeconfig, context))
+
+
+async def credentials(kubeconfig: Path | None) -> Credentials:
+    """The credentials as they are now; rotated tokens are read anew by each call.
+
+    Raises:
+        Misconfigured: where the kubeconfig or the service account cannot be used.
+    """
+    found = await _configuration(kubeconfig, None)
+    return Credentials(
+        server=found.host,
+        ca_file=found.ssl_ca_cert,
+        certificate_file=found.cert_file,
+        key_file=found.key_file,
+        verify=bool(found.verify_ssl),
+        authorization=found.api_key.get("BearerToken", ""),
+    )
+
+
+async def _configuration(kubeconfig: Path | None, context: str | None) -> Configuration:
     configuration = Configuration()
     # Retries are ours: the library's would hide an outage from conditions and would retry writes it should not.
     configuration.retries = False
@@ -33,8 +67,8 @@ async def open_connection(kubeconfig: Path | None, context: str | None) -> ApiCl
             await _load_kubeconfig(kubeconfig, context, configuration)
     except (ConfigException, OSError, yaml.YAMLError, ValueError, KeyError) as error:
         where = str(kubeconfig) if kubeconfig else "the mounted service account"
-        raise InvalidData("ClusterCredentials", f"cannot reach a cluster by {where}: {error}") from error
-    return ApiClient(configuration=configuration)
+        raise Misconfigured("ClusterCredentials", f"cannot reach a cluster by {where}: {error}") from error
+    return configuration
 
 
 async def _load_kubeconfig(path: Path, context: str | None, configuration: Configuration) -> None:

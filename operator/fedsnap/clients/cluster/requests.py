@@ -19,11 +19,20 @@ MAX_BODY = 64 * 1024 * 1024
 MAX_RETRY_AFTER = 30.0
 TRIES = 4
 
+
+class LostRace(Conflict):
+    """Somebody else wrote in the meantime, or the name is taken; read again and decide anew."""
+
+
+class Expired(Unavailable):
+    """The resource version is too old to go on from; list again."""
+
+
 _BY_CODE: dict[int, type[ClientError]] = {
     401: PermissionDenied,
     403: PermissionDenied,
     404: NotFound,
-    409: Conflict,
+    409: LostRace,
     400: InvalidData,
     405: InvalidData,
     413: InvalidData,
@@ -31,10 +40,6 @@ _BY_CODE: dict[int, type[ClientError]] = {
     422: InvalidData,
 }
 GONE = 410
-
-
-class Expired(Unavailable):
-    """The resource version is too old to go on from; list again."""
 
 
 def error_of(code: int, body: bytes, where: str) -> ClientError:

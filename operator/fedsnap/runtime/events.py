@@ -1,0 +1,124 @@
+"""kopf as event source: every event puts a key in the queue, and nothing else happens here.
+
+Only `kopf.on.event` is used: it is stateless, adds no finalizers and patches nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import kopf
+
+from fedsnap.clients.cluster import ResourceType
+from fedsnap.clients.cluster.connection import Credentials, credentials
+from fedsnap.reconcilers.loop import Child, Key
+from fedsnap.runtime.metrics import Metrics
+from fedsnap.runtime.queue import WorkQueue
+
+CLUSTER_WATCH = "cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What to listen to.
+
+    Attributes:
+        kubeconfig: how kopf reaches the cluster; None: by the pod's service account.
+        kinds: own kinds, whose events queue their own key.
+        children: made objects, whose events queue their owner's key.
+        namespaces: where to listen; empty: everywhere.
+        mailbox: namespace of owners whose children carry no namespace label (a participant's Participations).
+    """
+
+    kubeconfig: Path | None
+    kinds: Sequence[ResourceType]
+    children: Sequence[Child]
+    namespaces: Sequence[str] = ()
+    mailbox: str = ""
+
+    async def run(self, queue: WorkQueue, metrics: Metrics, stop: asyncio.Event) -> None:
+        """Listen until `stop` is set. kopf reconnects by itself."""
+        await kopf.operator(
+            registry=self._registry(queue, metrics),
+            settings=_settings(),
+            standalone=True,
+            clusterwide=not self.namespaces,
+            namespaces=self.namespaces,
+            stop_flag=stop,
+        )
+
+    def _registry(self, queue: WorkQueue, metrics: Metrics) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        async def login(**_: object) -> kopf.ConnectionInfo:
+            return _connection(await credentials(self.kubeconfig))
+
+        kopf.on.login(registry=registry, id="login")(login)
+        for resource in self.kinds:
+            self._listen(registry, resource, None, queue, metrics)
+        for child in self.children:
+            self._listen(registry, child.resource, child, queue, metrics)
+        return registry
+
+    def _listen(
+        self,
+        registry: kopf.OperatorRegistry,
+        resource: ResourceType,
+        child: Child | None,
+        queue: WorkQueue,
+        metrics: Metrics,
+    ) -> None:
+        async def heard(event: Mapping[str, Any], **_: object) -> None:
+            metrics.active(CLUSTER_WATCH)
+            metadata = event["object"]["metadata"]
+            key = owner_key(child, metadata, self.mailbox) if child else own_key(resource, metadata)
+            if key is not None:
+                queue.add(key)
+
+        labels: dict[str, Any] = {child.name_label: kopf.PRESENT} if child else {}
+        owner = child.owner_kind if child else "self"
+        kopf.on.event(
+            resource.group, resource.version, resource.plural, registry=registry, id=f"queue-{owner}", labels=labels
+        )(heard)
+
+
+def own_key(resource: ResourceType, metadata: Mapping[str, Any]) -> Key:
+    """The key of an object itself."""
+    return Key(resource.kind, metadata.get("namespace", ""), metadata["name"])
+
+
+def owner_key(child: Child, metadata: Mapping[str, Any], mailbox: str) -> Key | None:
+    """The key of the object that made `child`, by its labels; None where they are missing."""
+    labels = metadata.get("labels") or {}
+    name = labels.get(child.name_label)
+    if child.namespace_label is not None:
+        namespace = labels.get(child.namespace_label)
+    else:
+        namespace = mailbox or metadata.get("namespace", "")
+    return Key(child.owner_kind, namespace, name) if name and namespace is not None else None
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    # The server ends a watch after this long and kopf resumes; its inactivity limit notices dead connections.
+    settings.watching.server_timeout = 240
+    settings.watching.connect_timeout = 10
+    return settings
+
+
+def _connection(found: Credentials) -> kopf.ConnectionInfo:
+    scheme, _, token = found.authorization.partition(" ")
+    return kopf.ConnectionInfo(
+        server=found.server,
+        ca_path=found.ca_file,
+        certificate_path=found.certificate_file,
+        private_key_path=found.key_file,
+        scheme=scheme or None,
+        token=token.strip() or None,
+        insecure=not found.verify,
+    )
