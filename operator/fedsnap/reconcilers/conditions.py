@@ -41,7 +41,10 @@ def merged_status(
     # An empty list is left out where none was before, so that it does not count as a change.
     listed = {"conditions": conditions} if conditions or "conditions" in (raw.get("status") or {}) else {}
     rest = {name: value for name, value in wanted.items() if name != "conditions"}
-    return {"observedGeneration": generation, **rest, **listed}
+    # Not every kind has the field; a status made from a kind's model carries it exactly where the kind has it.
+    if "observedGeneration" in rest:
+        rest["observedGeneration"] = generation
+    return {**rest, **listed}
 
 
 def _merged(before: Status | None, wanted: Status, generation: int, now: datetime) -> dict[str, Any]:

@@ -164,17 +164,14 @@ def _settings(role: Role, values: dict[str, str]) -> Settings:
         converted[name] = _integer(name, values[name], least, most)
     namespace = values["namespace"] or _pod_namespace()
     named = tuple(part.strip() for part in values["namespaces"].split(",") if part.strip())
-    return Settings(
-        role=role,
-        **converted
-        | {
-            "namespace": namespace,
-            "namespaces": named or ((namespace,) if role == "participant" else ()),
-            "hub_public_keys": _public_keys(values["hub_public_keys"]),
-            "identity": values["identity"] or f"{socket.gethostname()}-{os.getpid()}",
-            "resync_s": _seconds(values.pop("resync")),
-        },
-    )
+    converted |= {
+        "namespace": namespace,
+        "namespaces": named or ((namespace,) if role == "participant" else ()),
+        "hub_public_keys": _public_keys(values["hub_public_keys"]),
+        "identity": values["identity"] or f"{socket.gethostname()}-{os.getpid()}",
+        "resync_s": _seconds(converted.pop("resync")),
+    }
+    return Settings(role=role, **converted)
 
 
 def _integer(name: str, text: str, least: int, most: int) -> int:

@@ -153,10 +153,15 @@ class ClusterClient:
         await self.create(_event(regarding, reason, message, warning=warning))
 
     def watch(
-        self, resource: ResourceType, namespace: str | None = None, label_selector: Selector = None
+        self,
+        resource: ResourceType,
+        namespace: str | None = None,
+        label_selector: Selector = None,
+        *,
+        since: str = "",
     ) -> AsyncIterator[WatchEvent]:
         """Every object and every change of it, for ever; see `fedsnap.clients.cluster.watch`."""
-        return watch(self._requests, resource, namespace, _selecting(label_selector))
+        return watch(self._requests, resource, namespace, _selecting(label_selector), since)
 
 
 def _selecting(selector: Selector) -> dict[str, str]:

@@ -52,10 +52,17 @@ class _Position:
 
 
 async def watch(
-    requests: Requests, resource: ResourceType, namespace: str | None, selection: Mapping[str, str]
+    requests: Requests,
+    resource: ResourceType,
+    namespace: str | None,
+    selection: Mapping[str, str],
+    since: str = "",
 ) -> AsyncIterator[WatchEvent]:
-    """Deliver every object and every change, across restarts of the server and compaction of its history."""
-    position = _Position()
+    """Deliver every object and every change, across restarts of the server and compaction of its history.
+
+    With `since`, begin after that resource version instead of with a list.
+    """
+    position = _Position(version=since)
     path = resource.path(namespace)
     while True:
         try:
