@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from fedsnap.clients.cluster import LEASE, ClusterClient, LostRace
+from fedsnap.clients.cluster import LEASE, ClusterClient
 from fedsnap.clients.errors import ClientError
 
 log = logging.getLogger(__name__)
@@ -75,17 +75,18 @@ class Lease:
             log.info("lease not released", extra={"lease": self.name, "error": str(error)})
 
     async def _try(self) -> bool:
-        """One attempt to take or renew; False where another replica holds the Lease."""
+        """One attempt to take or renew; False where another replica holds the Lease.
+
+        Raises:
+            LostRace: where somebody else wrote at the same time; the next attempt sees who.
+        """
         lease = await self.client.get(LEASE, self.namespace, self.name)
-        try:
-            if lease is None:
-                await self.client.create(self._fresh())
-                return True
-            if not self._may_take(lease):
-                return False
-            await self.client.replace(self._taken(lease))
-        except LostRace:
+        if lease is None:
+            await self.client.create(self._fresh())
+            return True
+        if not self._may_take(lease):
             return False
+        await self.client.replace(self._taken(lease))
         return True
 
     def _may_take(self, lease: dict[str, Any]) -> bool:
@@ -111,7 +112,7 @@ class Lease:
             "leaseDurationSeconds": self.times.duration_s,
             "acquireTime": before.get("acquireTime") if same else _now(),
             "renewTime": _now(),
-            "leaseTransitions": int(before.get("leaseTransitions") or 0) + (0 if same else 1),
+            "leaseTransitions": int(before.get("leaseTransitions") or 0) + (0 if same or not before else 1),
         }
         return {**lease, "spec": spec}
 
