@@ -6,7 +6,9 @@ Only `kopf.on.event` is used: it is stateless, adds no finalizers and patches no
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from fedsnap.runtime.metrics import Metrics
 from fedsnap.runtime.queue import WorkQueue
 
 CLUSTER_WATCH = "cluster"
+Wake = Callable[[Key], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +43,34 @@ class Source:
     namespaces: Sequence[str] = ()
     mailbox: str = ""
 
-    async def run(self, queue: WorkQueue, metrics: Metrics, stop: asyncio.Event) -> None:
-        """Listen until `stop` is set. kopf reconnects by itself."""
-        await kopf.operator(
-            registry=self._registry(queue, metrics),
+    async def run(self, queue: WorkQueue, metrics: Metrics, stop: threading.Event) -> None:
+        """Listen until `stop` is set. kopf reconnects by itself.
+
+        kopf gets a thread and an event loop of its own: when it ends, it cancels every task of its loop that is
+        younger than itself, and in the main thread it takes the signal handlers.
+        """
+        loop = asyncio.get_running_loop()
+
+        def wake(key: Key) -> None:
+            metrics.active(CLUSTER_WATCH)
+            # Events that come while the operator's loop is closing have nobody to wake.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(queue.add, key)
+
+        await asyncio.to_thread(self._listen_until, stop, wake)
+
+    def _listen_until(self, stop: threading.Event, wake: Wake) -> None:
+        listening = kopf.operator(
+            registry=self._registry(wake),
             settings=_settings(),
             standalone=True,
             clusterwide=not self.namespaces,
             namespaces=self.namespaces,
             stop_flag=stop,
         )
+        asyncio.run(listening)
 
-    def _registry(self, queue: WorkQueue, metrics: Metrics) -> kopf.OperatorRegistry:
+    def _registry(self, wake: Wake) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()
 
         async def login(**_: object) -> kopf.ConnectionInfo:
@@ -59,9 +78,9 @@ class Source:
 
         kopf.on.login(registry=registry, id="login")(login)
         for resource in self.kinds:
-            self._listen(registry, resource, None, queue, metrics)
+            self._listen(registry, resource, None, wake)
         for child in self.children:
-            self._listen(registry, child.resource, child, queue, metrics)
+            self._listen(registry, child.resource, child, wake)
         return registry
 
     def _listen(
@@ -69,15 +88,13 @@ class Source:
         registry: kopf.OperatorRegistry,
         resource: ResourceType,
         child: Child | None,
-        queue: WorkQueue,
-        metrics: Metrics,
+        wake: Wake,
     ) -> None:
         async def heard(event: Mapping[str, Any], **_: object) -> None:
-            metrics.active(CLUSTER_WATCH)
             metadata = event["object"]["metadata"]
             key = owner_key(child, metadata, self.mailbox) if child else own_key(resource, metadata)
             if key is not None:
-                queue.add(key)
+                wake(key)
 
         labels: dict[str, Any] = {child.name_label: kopf.PRESENT} if child else {}
         owner = child.owner_kind if child else "self"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -92,7 +93,7 @@ class Operator:
         )
         working = asyncio.create_task(workers.run(self.settings.workers))
         holding = asyncio.create_task(lease.hold() if lease else stop.wait())
-        listening_stop = asyncio.Event()
+        listening_stop = threading.Event()
         listening = asyncio.create_task(self._source().run(self.queue, metrics, listening_stop))
         others = [asyncio.create_task(part) for part in (*self._feeds(metrics), stop.wait())]
         try:
