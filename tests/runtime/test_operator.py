@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from fedsnap.api.organization import Organization
+from fedsnap.api.participation import Participation
 from fedsnap.clients.cluster import CONFIG_MAP, LEASE, ClusterClient, of_kind
 from fedsnap.reconcilers.loop import Child, Context, Plan
 from fedsnap.runtime.operator import Operator
@@ -15,6 +16,8 @@ from fedsnap.runtime.settings import load
 
 pytestmark = pytest.mark.cluster
 ORGANIZATION = of_kind(Organization)
+PARTICIPATION = of_kind(Participation)
+CONNECTED = {"type": "Connected", "status": "True", "reason": "Seen", "message": ""}
 CHILD = Child(CONFIG_MAP, "Organization", "fedsnap.dev/organization", "fedsnap.dev/none", frozenset({"coordinator"}))
 
 
@@ -26,6 +29,7 @@ class Recorder:
     kind: str = "Organization"
     resource = ORGANIZATION
     in_hub: bool = False
+    status: dict = field(default_factory=lambda: {"conditions": [dict(CONNECTED)]})
 
     async def gather(self, raw, now):  # noqa: ARG002 - names of the protocol
         name = raw["metadata"]["name"]
@@ -33,8 +37,7 @@ class Recorder:
         return name
 
     def decide(self, observed, now):  # noqa: ARG002 - names of the protocol
-        condition = {"type": "Connected", "status": "True", "reason": "Seen", "message": ""}
-        return Plan(status={"conditions": [condition]})
+        return Plan(status=self.status)
 
 
 def _nothing(bucket):
@@ -49,6 +52,24 @@ def _organization(name):
         "metadata": {"name": name},
         "spec": spec,
     }
+
+
+def _participation(name):
+    spec = {
+        "organization": "acme",
+        "model": "m",
+        "round": {"namespace": "hub", "name": "m-1", "number": 1, "attempt": 1},
+        "plan": {"bucket": "b", "path": "rounds/plan.json", "digest": "sha256:" + "0" * 64},
+        "base": {"vaultMount": "transit", "vaultKey": "k", "keyVersion": 1},
+        "image": "trainer:1",
+        "secureAggregation": "Plain",
+        "invited": 1,
+        "quorum": 1,
+        "hyperparameters": {},
+        "acceptBy": "2030-01-01T00:00:00Z",
+    }
+    metadata = {"namespace": "default", "name": name}
+    return {"apiVersion": "fedsnap.dev/v1alpha1", "kind": "Participation", "metadata": metadata, "spec": spec}
 
 
 async def _until(check, what, timeout_s=20):
@@ -142,6 +163,18 @@ async def test_kopf_leaves_no_finalizer_and_no_annotation_behind(made, organizat
     metadata = (await cluster.get(ORGANIZATION, None, organization))["metadata"]
     assert "finalizers" not in metadata
     assert "annotations" not in metadata
+
+
+async def test_a_participant_hears_of_its_participations_in_the_hub(made, cluster):
+    recorder = Recorder(kind="Participation", in_hub=True, status={"reason": "Seen"})
+    recorder.resource = PARTICIPATION
+    operator = replace(made(role="participant", hub_namespace="default"), reconcilers=[recorder], children=[])
+    name = f"part-{uuid.uuid4().hex[:8]}"
+    async with running(operator):
+        await cluster.create(_participation(name))
+        await _until(lambda: recorder.looks.get(name), "a look at the participation")
+    assert (await cluster.get(PARTICIPATION, "default", name))["status"]["reason"] == "Seen"
+    await cluster.delete(PARTICIPATION, "default", name)
 
 
 async def test_an_operator_that_loses_its_lease_ends_and_says_so(made, cluster):

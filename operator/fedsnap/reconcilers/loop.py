@@ -42,6 +42,9 @@ class Context:
         store: bucket name → its client; synchronous, so call it by `asyncio.to_thread`.
         store_settings: bucket name → settings to hand to Jobs; without secrets.
         vault: synchronous too; None where no address is configured.
+        vault_settings: the same Vault for Jobs, with their role and without a token file.
+        hub_vault: the Vault that holds the models' keys; the own one where there is no other.
+        hub_vault_settings: the same for Jobs.
         namespace: the operator's own namespace; a participant's Jobs run there.
         hub_namespace: a participant's mailbox namespace in the hub.
         organization: a participant's name; empty for the coordinator.
@@ -55,6 +58,8 @@ class Context:
     store_settings: Callable[[str], StoreSettings]
     vault: VaultClient | None = None
     vault_settings: VaultSettings | None = None
+    hub_vault: VaultClient | None = None
+    hub_vault_settings: VaultSettings | None = None
     namespace: str = ""
     hub_namespace: str = ""
     organization: str = ""

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from fedsnap.clients.cluster import ClusterClient
+from fedsnap.clients.errors import Misconfigured
 from fedsnap.clients.store import Store, StoreSettings
 from fedsnap.clients.vault import VaultClient, VaultSettings
 from fedsnap.reconcilers.loop import Child, Context, Reconciler
@@ -31,8 +32,10 @@ async def connected(settings: Settings) -> AsyncIterator[Context]:
             hub=hub,
             store=_stores(settings),
             store_settings=lambda bucket: store_settings(settings, bucket),
-            vault=VaultClient(_operator_vault(settings)) if settings.vault_address else None,
-            vault_settings=vault_settings(settings, settings.vault_job_role) if settings.vault_address else None,
+            vault=_vault_client(settings, own_vault(settings, settings.vault_role)),
+            vault_settings=own_vault(settings, settings.vault_job_role or settings.vault_role),
+            hub_vault=_vault_client(settings, hub_vault(settings, settings.hub_vault_role or settings.vault_role)),
+            hub_vault_settings=hub_vault(settings, settings.hub_vault_job_role or settings.vault_job_role),
             namespace=settings.namespace,
             hub_namespace=settings.hub_namespace,
             organization=settings.organization,
@@ -42,7 +45,13 @@ async def connected(settings: Settings) -> AsyncIterator[Context]:
 
 
 def store_settings(settings: Settings, bucket: str) -> StoreSettings:
-    """Where a bucket is, without where this process finds its credentials: Jobs have their own."""
+    """Where a bucket is, without where this process finds its credentials: Jobs have their own.
+
+    Raises:
+        Misconfigured: where no endpoint is set.
+    """
+    if not settings.store_endpoint:
+        raise Misconfigured("StoreNotConfigured", "no store is set; give --store-endpoint (FEDSNAP_STORE_ENDPOINT)")
     return StoreSettings(
         endpoint=settings.store_endpoint,
         bucket=bucket,
@@ -62,20 +71,40 @@ def _stores(settings: Settings) -> Callable[[str], Store]:
     return store
 
 
-def vault_settings(settings: Settings, role: str) -> VaultSettings:
-    """Where Vault is and the role to log in by, without this process' token file: Jobs have their own."""
+def own_vault(settings: Settings, role: str) -> VaultSettings | None:
+    """Where the own Vault is, without this process' token file: Jobs have their own. None where there is none."""
+    if not settings.vault_address:
+        return None
     return VaultSettings(
         address=settings.vault_address,
         auth_mount=settings.vault_auth_mount,
-        role=role or settings.vault_role,
+        role=_required(role, "--vault-role (FEDSNAP_VAULT_ROLE)"),
         namespace=settings.vault_namespace or None,
         ca_file=str(settings.vault_ca_file) if settings.vault_ca_file else None,
     )
 
 
-def _operator_vault(settings: Settings) -> VaultSettings:
+def hub_vault(settings: Settings, role: str) -> VaultSettings | None:
+    """Where the hub's Vault is, which holds the models' keys; the own one where no other is set."""
+    if not settings.hub_vault_address:
+        return own_vault(settings, role or settings.vault_role)
+    return VaultSettings(
+        address=settings.hub_vault_address,
+        auth_mount=settings.hub_vault_auth_mount,
+        role=_required(role, "--hub-vault-role (FEDSNAP_HUB_VAULT_ROLE)"),
+        ca_file=str(settings.vault_ca_file) if settings.vault_ca_file else None,
+    )
+
+
+def _required(role: str, flag: str) -> str:
+    if not role:
+        raise Misconfigured("VaultRoleMissing", f"an address of Vault needs a role to log in by; give {flag}")
+    return role
+
+
+def _vault_client(settings: Settings, found: VaultSettings | None) -> VaultClient | None:
     token_file = str(settings.vault_token_file) if settings.vault_token_file else None
-    return vault_settings(settings, settings.vault_role).model_copy(update={"token_file": token_file})
+    return VaultClient(found.model_copy(update={"token_file": token_file})) if found else None
 
 
 def reconcilers_of(settings: Settings, context: Context) -> tuple[list[Reconciler[Any]], list[Child]]:

@@ -41,3 +41,5 @@ def configure(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("fedsnap").setLevel(level.upper())
+    # It warns at each start that it leaves signals to us, which is what we want.
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)

@@ -45,6 +45,10 @@ class Settings:
     vault_job_role: str
     vault_auth_mount: str
     vault_namespace: str
+    hub_vault_address: str
+    hub_vault_role: str
+    hub_vault_job_role: str
+    hub_vault_auth_mount: str
     vault_ca_file: Path | None
     vault_token_file: Path | None
     store_endpoint: str
@@ -92,6 +96,10 @@ _FLAGS = (
     _Flag("vault-job-role", "role of Jobs for Vault's JWT login"),
     _Flag("vault-auth-mount", "mount of Vault's JWT login", "jwt"),
     _Flag("vault-namespace", "Vault namespace"),
+    _Flag("hub-vault-address", "https://... of the hub's Vault; unset: the own one", role="participant"),
+    _Flag("hub-vault-role", "role of this operator in the hub's Vault", role="participant"),
+    _Flag("hub-vault-job-role", "role of Jobs in the hub's Vault", role="participant"),
+    _Flag("hub-vault-auth-mount", "mount of JWT login in the hub's Vault", "jwt", role="participant"),
     _Flag("vault-ca-file", "CA certificates for Vault"),
     _Flag("vault-token-file", "projected service-account token for Vault's JWT login"),
     _Flag("store-endpoint", "https://... of the S3 store"),

@@ -72,8 +72,9 @@ async def _configuration(kubeconfig: Path | None, context: str | None) -> Config
 
 
 async def _load_kubeconfig(path: Path, context: str | None, configuration: Configuration) -> None:
-    await load_kube_config(config_file=str(path), context=context, client_configuration=configuration)
+    # Reading it first also tells a missing file by its name, which the loader does not.
     token_file = _token_file(path, context)
+    await load_kube_config(config_file=str(path), context=context, client_configuration=configuration)
     if token_file is None:
         return
 
