@@ -22,11 +22,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseTimes:
-    """In seconds. A holder that could not renew for `renew_within_s` stops before others take over at `duration_s`."""
+    """In seconds. A holder that could not renew for `renew_within_s` stops before others take over at `duration_s`.
 
-    duration_s: int = 15
-    renew_within_s: float = 10.0
-    retry_s: float = 2.0
+    Longer than client-go's defaults (15, 10, 2), so that a restart of the API server does not restart operators.
+    """
+
+    duration_s: int = 30
+    renew_within_s: float = 24.0
+    retry_s: float = 3.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +65,7 @@ class Lease:
                         return
                 renewed = time.monotonic()
             except (ClientError, TimeoutError) as error:
-                log.warning("lease not renewed", extra={"lease": self.name, "error": str(error)})
+                log.warning("lease not renewed", extra={"lease": self.name, "error": str(error) or "no answer in time"})
 
     async def release(self) -> None:
         """Give the Lease up, so that the next replica need not wait for its end."""

@@ -65,7 +65,7 @@ async def _configuration(kubeconfig: Path | None, context: str | None) -> Config
             _load_service_account(configuration)
         else:
             await _load_kubeconfig(kubeconfig, context, configuration)
-    except (ConfigException, OSError, yaml.YAMLError, ValueError, KeyError) as error:
+    except (ConfigException, OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         where = str(kubeconfig) if kubeconfig else "the mounted service account"
         raise Misconfigured("ClusterCredentials", f"cannot reach a cluster by {where}: {error}") from error
     return configuration
