@@ -122,6 +122,10 @@ def owner_key(child: Child, metadata: Mapping[str, Any], mailbox: str) -> Key | 
 def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
+    # Watching CRDs and namespaces needs rights in the whole cluster; the resync finds what came later.
+    settings.scanning.disabled = True
+    # kopf ends after the last pause; an outage of an hour must not end a watch that is silent for a minute.
+    settings.networking.error_backoffs = (1, 1, 2, 3, 5, *[10] * 360)
     # The server ends a watch after this long and kopf resumes; its inactivity limit notices dead connections.
     settings.watching.server_timeout = 240
     settings.watching.connect_timeout = 10
