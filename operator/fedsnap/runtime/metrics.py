@@ -43,12 +43,6 @@ class Metrics:
             registry=self.registry,
         )
         self._leader = Gauge("fedsnap_leader", "1 while this replica holds the Lease.", registry=self.registry)
-        self._vault = Counter(
-            "fedsnap_vault_requests_total",
-            "Calls to Vault by operation and outcome.",
-            ["operation", "code"],
-            registry=self.registry,
-        )
         build = Gauge("fedsnap_build_info", "Always 1.", ["version", "role"], registry=self.registry)
         build.labels(version, role).set(1)
 
@@ -81,10 +75,6 @@ class Metrics:
     def leading(self, *, is_leader: bool) -> None:
         """Whether this replica holds the Lease."""
         self._leader.set(1 if is_leader else 0)
-
-    def asked_vault(self, operation: str, code: str) -> None:
-        """Count one call to Vault; `code` is `ok` or the reason of its error."""
-        self._vault.labels(operation, code).inc()
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format."""
