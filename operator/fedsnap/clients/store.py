@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 import obstore
 import requests
@@ -178,11 +178,15 @@ class Store:
         """Size and digest of the stored bytes, read in constant memory."""
         return _hashed(self.stream(path))
 
+    def copy_to(self, path: str, out: BinaryIO) -> Content:
+        """Write the object's bytes to an open file, in constant memory."""
+        return _hashed(self.stream(path), out.write)
+
     def download(self, path: str, file: Path) -> Content:
         """Write the object to `file`, which appears only when it is complete."""
         partial = file.with_name(file.name + ".partial")
         with partial.open("wb") as out:
-            content = _hashed(self.stream(path), out.write)
+            content = self.copy_to(path, out)
         partial.replace(file)
         return content
 
