@@ -5,15 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +17,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from fedsnap.clients.errors import ClientError
-from fedsnap.clients.store import Store, StoreSettings
+from fedsnap.clients.store import StoreSettings
+from fedsnap.local import seaweedfs
+from fedsnap.local.binaries import program
+from fedsnap.local.ports import free_ports
+from fedsnap.local.processes import Processes
 
 ROOT_TOKEN = "root"
-STARTUP_SECONDS = 60
 _HEADER = b'{"alg":"ES256","typ":"JWT"}'
 SIGNING_KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -70,93 +67,41 @@ class Vault:
         self.root().write_data(f"transit/keys/{name}", data={"type": kind, "derived": kind == "aes256-gcm96"})
 
 
-def program(name: str) -> str:
-    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert found, f"{name} is not installed; pip install fedsnap[local]"
-    return found
-
-
-def free_port(companion: int = 0) -> int:
-    """A port that is free, and so is the one `companion` above it."""
-    while True:
-        with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
-            if not companion:
-                return port
-            if port + companion < 65536:
-                with contextlib.suppress(OSError):
-                    other.bind(("127.0.0.1", port + companion))
-                    return port
-
-
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = STARTUP_SECONDS) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
-        time.sleep(0.05)
-
-
-@contextlib.contextmanager
-def process(log: Path, *command: str, cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out, cwd=cwd) as child:
-        try:
-            yield child
-        finally:
-            child.kill()
-
-
 @contextlib.contextmanager
 def run_s3(directory: Path) -> Iterator[S3]:
-    credentials = directory / "credentials"
-    credentials.mkdir(parents=True)
-    (credentials / "access-key-id").write_text("test")
-    (credentials / "secret-access-key").write_text("test-secret")
-    identity = {"name": "test", "credentials": [{"accessKey": "test", "secretKey": "test-secret"}]}
-    config = directory / "s3.json"
-    config.write_text(json.dumps({"identities": [identity | {"actions": ["Admin", "Read", "Write", "List"]}]}))
-    ports = {name: free_port(10000) for name in ("master", "volume", "filer", "s3")}
-    options = [f"-{name}.port={port}" for name, port in ports.items()]
-    command = [program("weed"), "server", f"-dir={directory}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
-    command += [
-        "-master.volumeSizeLimitMB=1024",
-        "-master.telemetry=false",
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        f"-s3.config={config}",
-        *options,
-    ]
-    with process(directory / "weed.log", *command, cwd=directory):
-        s3 = S3(f"http://127.0.0.1:{ports['s3']}", credentials)
-        store = Store(s3.settings())
-        wait_for(lambda: _writable(store), "the S3 server accepting a write")
-        yield s3
-
-
-def _writable(store: Store) -> bool:
+    ports, processes = free_ports(seaweedfs.PORTS), Processes(directory, die_with_us=True)
+    seaweedfs.start(directory, ports, (), processes)
     try:
-        store.put_once("ready", b"yes")
-    except ClientError:
-        return False
-    return True
+        server = seaweedfs.wait(directory, ports, ("snapshots",), processes)
+        yield S3(server.endpoint, server.credentials_of())
+    finally:
+        seaweedfs.stop(ports, processes)
 
 
 @contextlib.contextmanager
 def run_vault(directory: Path) -> Iterator[Vault]:
+    """OpenBao in memory, with a key of ours in the place of a cluster's."""
     directory.mkdir(parents=True, exist_ok=True)
-    port = free_port(1)
+    port, processes = free_ports(["openbao"])["openbao"], Processes(directory, die_with_us=True)
     command = [program("bao"), "server", "-dev", "-dev-no-store-token", f"-dev-root-token-id={ROOT_TOKEN}"]
-    with process(directory / "bao.log", *command, f"-dev-listen-address=127.0.0.1:{port}", cwd=directory):
-        vault = Vault(f"http://127.0.0.1:{port}")
-        wait_for(lambda: _healthy(vault), "OpenBao answering")
-        root = vault.root()
-        root.sys.enable_secrets_engine("transit")
-        root.sys.enable_auth_method("jwt")
-        public = SIGNING_KEY.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        root.write_data("auth/jwt/config", data={"jwt_validation_pubkeys": [public.decode()]})
+    processes.start("openbao", [*command, f"-dev-listen-address=127.0.0.1:{port}"])
+    vault = Vault(f"http://127.0.0.1:{port}")
+    try:
+        processes.wait_until("openbao", lambda: _healthy(vault))
+        _accept_tokens(vault)
         yield vault
+    finally:
+        processes.stop("openbao")
+
+
+def _accept_tokens(vault: Vault) -> None:
+    root = vault.root()
+    root.sys.enable_secrets_engine("transit")
+    root.sys.enable_auth_method("jwt")
+    public = SIGNING_KEY.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    root.write_data("auth/jwt/config", data={"jwt_validation_pubkeys": [public.decode()]})
 
 
 def _healthy(vault: Vault) -> bool:

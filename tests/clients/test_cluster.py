@@ -258,8 +258,8 @@ async def test_a_mounted_service_account_is_used_without_a_kubeconfig(tmp_path, 
 
 
 def test_a_kind_that_fedsnap_does_not_work_with_is_refused():
-    with pytest.raises(InvalidData, match="v1 Secret"):
-        of_object({"apiVersion": "v1", "kind": "Secret"})
+    with pytest.raises(InvalidData, match="v1 Service"):
+        of_object({"apiVersion": "v1", "kind": "Service"})
 
 
 def test_an_object_of_a_namespaced_kind_needs_its_namespace():

@@ -55,6 +55,8 @@ def test_a_range_is_exact_or_refused(store, path):
     assert store.get_range(path, 2, 0) == b""
     with pytest.raises(InvalidData, match="expected 8 bytes at 5"):
         store.get_range(path, 5, 8)
+    with pytest.raises(InvalidData, match=r"expected 8 bytes at 50 .* got 0"):
+        store.get_range(path, 50, 8)
 
 
 def test_more_than_the_limit_is_not_read(store, path):

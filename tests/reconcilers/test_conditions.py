@@ -67,3 +67,12 @@ def test_people_hear_of_changes_but_not_of_what_has_yet_to_begin():
 
 def test_the_same_reason_is_told_once():
     assert transitions(BEFORE, BEFORE) == ()
+
+
+def test_progress_is_told_as_normal_and_what_went_wrong_as_a_warning():
+    before = {"conditions": [_condition("Ready", "False", "Initializing")]}
+    told = {
+        reason: transitions(before, {"conditions": [_condition("Ready", "False", reason)]})[0].warning
+        for reason in ("Training", "RoundFailed")
+    }
+    assert told == {"Training": False, "RoundFailed": True}

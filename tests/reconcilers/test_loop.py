@@ -9,8 +9,10 @@ import pytest
 from fedsnap.api.organization import Organization
 from fedsnap.clients.cluster import CONFIG_MAP, EVENT, ClusterClient, of_kind
 from fedsnap.clients.errors import InvalidData, Unavailable
+from fedsnap.reconcilers.actions import ApplyObject, DeleteObject, PatchObject
+from fedsnap.reconcilers.context import Context
 from fedsnap.reconcilers.failures import Waiting
-from fedsnap.reconcilers.loop import ApplyObject, Context, DeleteObject, Event, Key, PatchObject, Plan, reconcile
+from fedsnap.reconcilers.loop import Key, Plan, reconcile
 
 pytestmark = pytest.mark.cluster
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -34,6 +36,9 @@ class Fake:
 
     def decide(self, observed, now):  # noqa: ARG002 - names of the protocol
         return self.plan
+
+    async def leftovers(self, key):  # noqa: ARG002 - names of the protocol
+        return ()
 
 
 class Killed(BaseException):
@@ -120,10 +125,9 @@ async def test_a_status_is_written_once_and_not_again_while_nothing_changes(look
 
 async def test_events_tell_of_transitions_only(look, cluster, organization):
     name = organization["metadata"]["name"]
-    extra = (Event("Extra", "with the change"),)
     for reason, status in (("Seen", "True"), ("Seen", "True"), ("Silent", "False")):
-        await look(Fake(Plan(status=_status(reason, status), events=extra if reason == "Seen" else ())))
-    assert await _events(cluster, name) == [("Extra", "Normal"), ("Seen", "Normal"), ("Silent", "Warning")]
+        await look(Fake(Plan(status=_status(reason, status))))
+    assert await _events(cluster, name) == [("Seen", "Normal"), ("Silent", "Warning")]
 
 
 async def test_actions_are_applied_in_order_and_can_be_applied_again(look, cluster, organization):

@@ -10,7 +10,8 @@ import pytest
 from fedsnap.api.organization import Organization
 from fedsnap.api.participation import Participation
 from fedsnap.clients.cluster import CONFIG_MAP, LEASE, ClusterClient, of_kind
-from fedsnap.reconcilers.loop import Child, Context, Plan
+from fedsnap.reconcilers.context import Context
+from fedsnap.reconcilers.loop import Child, Plan
 from fedsnap.runtime.operator import Operator
 from fedsnap.runtime.settings import load
 
@@ -38,6 +39,9 @@ class Recorder:
 
     def decide(self, observed, now):  # noqa: ARG002 - names of the protocol
         return Plan(status=self.status)
+
+    async def leftovers(self, key):  # noqa: ARG002 - names of the protocol
+        return ()
 
 
 def _nothing(bucket):

@@ -52,8 +52,6 @@ def definition(kind: type[Object]) -> dict[str, Any]:
 
 def _column(column: Column) -> dict[str, Any]:
     made: dict[str, Any] = {"name": column.name, "type": column.type, "jsonPath": column.path}
-    if column.description:
-        made["description"] = column.description
     if column.priority:
         made["priority"] = column.priority
     return made
@@ -70,8 +68,10 @@ def _object_schema(kind: type[Object], resource: Resource) -> dict[str, Any]:
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
-            # Names end up in labels of Jobs and Participations, which hold at most 63 characters.
-            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": 63}}},
+            "metadata": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "maxLength": resource.name_length}},
+            },
             **parts,
         },
     }
@@ -87,7 +87,7 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
     if "const" in node:
         made["enum"] = [node["const"]]
     if "properties" in node:
-        made["properties"] = {name: _structural(part, definitions) for name, part in node["properties"].items()}
+        made["properties"] = {name: _property(node, name, definitions) for name in node["properties"]}
     if "items" in node:
         made["items"] = _structural(node["items"], definitions)
     if isinstance(node.get("additionalProperties"), dict):
@@ -95,6 +95,19 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
     if made.get("type") == "integer":
         made["format"] = "int64"
     return dict(sorted(made.items()))
+
+
+def _property(owner: dict[str, Any], name: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """A property; one that may be left out, and whose parts all have defaults, is there with its defaults.
+
+    So users see what counts, and rules need not ask whether it is there.
+    """
+    raw = owner["properties"][name]
+    made = _structural(raw, definitions)
+    required = name in owner.get("required", ()) or bool(made.get("required"))
+    if "properties" in made and "default" not in raw and not required:
+        made = dict(sorted({**made, "default": {}}.items()))
+    return made
 
 
 def _is_null_default(word: str, value: object) -> bool:

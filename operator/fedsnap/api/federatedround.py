@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from fedsnap.api.schema import (
     Decimal,
     Digest,
     Duration,
+    Generation,
     Model,
     Name,
     NameReference,
@@ -20,6 +21,7 @@ from fedsnap.api.schema import (
     Resource,
     Timestamp,
     list_map,
+    named_after,
     rule,
     validations,
 )
@@ -155,43 +157,46 @@ class FederatedRoundSpec(RoundTemplate):
 class MemberStatus(Model):
     """Where one organization stands in the round."""
 
-    organization: Name
-    state: MemberState
-    reason: Annotated[str, Field(max_length=128)] = ""
-    message: Annotated[str, Field(max_length=1024)] = ""
-    attempt: Annotated[int, Field(ge=0)] = 0
-    examples: Annotated[int, Field(ge=0)] | None = None
-    last_heartbeat_time: Timestamp | None = None
+    organization: Name = Field(description="Name of the Organization.")
+    state: MemberState = Field(description="How far it came, or how it fell out.")
+    reason: str = Field("", description="Why, in one word for programs.", max_length=128)
+    message: str = Field("", description="Why, in words for people.", max_length=1024)
+    attempt: int = Field(0, description="Number of its latest training Job; 0 before the first.", ge=0)
+    examples: int | None = Field(None, description="Examples that it trained on: its weight in the mean.", ge=0)
+    last_heartbeat_time: Timestamp | None = Field(None, description="When it last reported.")
 
 
 class Counts(Model):
     """How many members reached which stage."""
 
-    invited: int = 0
-    accepted: int = 0
-    trained: int = 0
-    aggregated: int = 0
+    invited: int = Field(0, description="Members that were asked.")
+    accepted: int = Field(0, description="Members that accepted; those that fell silent since are not counted.")
+    trained: int = Field(0, description="Members with a valid update.")
+    aggregated: int = Field(0, description="Members whose update is in the sum.")
 
 
 class FederatedRoundStatus(Model):
     """What is known of the round; conditions are what tools depend on, stage is for people."""
 
-    stage: Annotated[str, Field(max_length=32)] = ""
-    observed_generation: Annotated[int, Field(ge=0)] = 0
-    attempt: Annotated[int, Field(ge=0)] = 0
-    members: Annotated[
-        str, Field(max_length=32, description="Members with a valid update of those invited, as `3/4`.")
-    ] = ""
-    base_snapshot: Annotated[str, Field(max_length=253)] | None = None
-    snapshot_ref: NameReference | None = None
-    aggregate_digest: Digest | None = None
-    started_at: Timestamp | None = None
-    accepted_at: Timestamp | None = None
-    trained_at: Timestamp | None = None
-    finished_at: Timestamp | None = None
+    stage: str = Field("", description="How far the round came, for people.", max_length=32)
+    observed_generation: Generation = 0
+    attempt: int = Field(0, description="Number of the attempt, which is spec.retry + 1.", ge=0)
+    members: str = Field("", description="Members with a valid update of those invited, as `3/4`.", max_length=32)
+    base_snapshot: str | None = Field(None, description="ModelSnapshot that is trained.", max_length=253)
+    snapshot_ref: NameReference | None = Field(None, description="ModelSnapshot that the round published.")
+    aggregate_digest: Digest | None = Field(
+        None, description="SHA-256 of the weighted sums, where they are one object; the transcript names all shards."
+    )
+    started_at: Timestamp | None = Field(None, description="When this attempt began.")
+    accepted_at: Timestamp | None = Field(None, description="When enough members had accepted.")
+    trained_at: Timestamp | None = Field(None, description="When the roster was agreed.")
+    finished_at: Timestamp | None = Field(None, description="When this attempt was over.")
     counts: Counts = Field(default_factory=Counts)
-    participants: Annotated[list[MemberStatus], Field(max_length=200, json_schema_extra=list_map("organization"))] = (
-        Field(default_factory=list)
+    participants: list[MemberStatus] = Field(
+        default_factory=list,
+        description="The invited organizations, by name.",
+        max_length=200,
+        json_schema_extra=list_map("organization"),
     )
     conditions: Conditions = Field(default_factory=list)
 
@@ -213,6 +218,7 @@ class FederatedRound(Object):
             Column("Message", '.status.conditions[?(@.type=="Finished")].message', priority=1),
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
+        rules=(named_after("self.spec.modelRef.name", "self.spec.number"),),
     )
     spec: FederatedRoundSpec
     status: FederatedRoundStatus = Field(default_factory=FederatedRoundStatus)

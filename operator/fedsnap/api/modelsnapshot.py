@@ -15,6 +15,7 @@ from fedsnap.api.schema import (
     NameReference,
     Object,
     Resource,
+    named_after,
     rule,
     validations,
 )
@@ -26,7 +27,9 @@ WrappedKey = Annotated[str, Field(min_length=8, max_length=1024, pattern=r"^vaul
 class Encryption(Model):
     """How the snapshot is encrypted. The wrapped key is ciphertext and opens nothing without Vault."""
 
-    scheme: Literal["Cobblestone256"] = "Cobblestone256"
+    scheme: Literal["Cobblestone256"] = Field(
+        "Cobblestone256", description="C2SP chunked encryption with AES-256-GCM, as docs/spec/sealed-update.md has it."
+    )
     vault_mount: Key = Field(description="Mount of the transit engine.")
     vault_key: Key = Field(description="Name of the transit key that wraps the data key.")
     key_version: int = Field(description="Version of that key.", ge=1)
@@ -92,6 +95,7 @@ class ModelSnapshot(Object):
             Column("Size", ".spec.ciphertextSize", "integer", priority=1),
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
+        rules=(named_after("self.spec.modelRef.name", "self.spec.round"),),
     )
     spec: ModelSnapshotSpec
     status: ModelSnapshotStatus = Field(default_factory=ModelSnapshotStatus)

@@ -44,7 +44,17 @@ def validations(*rules: dict[str, str]) -> dict[str, Any]:
     return {"x-kubernetes-validations": list(rules)}
 
 
-IMMUTABLE = validations(rule("self == oldSelf", "is immutable; make a new object instead"))
+def named_after(model: str, number: str) -> dict[str, str]:
+    """The rule that a model's object of a number is called `<model>-<number>`, so that there is only one."""
+    # Written in two parts, because the API server takes the sum of three strings for unbounded.
+    return rule(
+        f"self.metadata.name.startsWith({model} + '-') && "
+        f"self.metadata.name.substring(size({model}) + 1) == string({number})",
+        f"metadata.name must be {model.removeprefix('self.')}-{number.removeprefix('self.')}, for example heart-3",
+        field_path=".metadata.name",
+    )
+
+
 LIST_SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 
 
@@ -54,7 +64,11 @@ def list_map(*keys: str) -> dict[str, Any]:
 
 
 def _timestamp(value: datetime) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        utc = value.astimezone(UTC)
+    except OverflowError:
+        utc = value  # at the edge of the calendar, where an offset leads out of it
+    return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
@@ -63,7 +77,8 @@ Digest = Annotated[str, Field(min_length=71, max_length=71, pattern=r"^sha256:[0
 Duration = Annotated[str, Field(min_length=2, max_length=16, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$")]
 Decimal = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[0-9]{1,9}(\.[0-9]{1,12})?$")]
 Text = Annotated[str, Field(max_length=1024)]
-Key = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]*$")]
+Key = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*([./][A-Za-z0-9_-]+)*$")]
+Generation = Annotated[int, Field(description="Which metadata.generation was looked at.", ge=0)]
 Timestamp = Annotated[
     datetime,
     PlainSerializer(_timestamp, return_type=str, when_used="json"),
@@ -86,15 +101,20 @@ def parse_duration(text: str) -> timedelta:
 class Condition(Model):
     """One observation of an object's state, after the Kubernetes API conventions."""
 
-    type: Annotated[str, Field(min_length=1, max_length=64)]
-    status: Literal["True", "False", "Unknown"]
-    reason: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
-    message: Annotated[str, Field(max_length=2048)] = ""
-    observed_generation: Annotated[int, Field(ge=0)] = 0
-    last_transition_time: Timestamp | None = None
+    type: str = Field(description="What is observed, in one word.", min_length=1, max_length=64)
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it is so.")
+    reason: str = Field(
+        description="Why, in one word for programs.", min_length=1, max_length=128, pattern=r"^[A-Za-z][A-Za-z0-9]*$"
+    )
+    message: str = Field("", description="Why, in words for people.", max_length=2048)
+    observed_generation: Generation = 0
+    last_transition_time: Timestamp | None = Field(None, description="Since when `status` has been what it is.")
 
 
-Conditions = Annotated[list[Condition], Field(max_length=16, json_schema_extra=list_map("type"))]
+Conditions = Annotated[
+    list[Condition],
+    Field(description="What was observed, one entry per type.", max_length=16, json_schema_extra=list_map("type")),
+]
 
 
 class ObjectMeta(Model):
@@ -115,7 +135,7 @@ class ObjectMeta(Model):
 class NameReference(Model):
     """A reference to an object of the same namespace."""
 
-    name: Name
+    name: Name = Field(description="Name of the object.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +145,19 @@ class Column:
     name: str
     path: str
     type: str = "string"
-    description: str = ""
     priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """How a kind is known to the API server."""
+    """How a kind is known to the API server; names end up in labels, which hold at most 63 characters."""
 
     kind: str
     plural: str
     short_names: tuple[str, ...]
     columns: tuple[Column, ...]
     namespaced: bool = True
+    name_length: int = 63
     rules: tuple[dict[str, str], ...] = field(default=())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from fedsnap.api.schema import (
     Column,
     Conditions,
     Digest,
+    Generation,
     ImageReference,
     Key,
     Model,
@@ -34,7 +35,7 @@ class Initialization(Model):
     """How round 0 comes to be: the trainer makes the first weights from a seed."""
 
     template: Name = Field(description="PodTemplate of this namespace whose container `train` runs the trainer.")
-    seed: int = Field(description="Seed of the first weights, recorded.", ge=0, le=2**63 - 1)
+    seed: int = Field(description="Seed of the first weights, recorded.", ge=0, le=2**53 - 1)
 
 
 class Training(Model):
@@ -87,7 +88,9 @@ class SharedModelSpec(Model):
     }
     architecture: Architecture
     initialization: Initialization | None = None
-    initial_snapshot: NameReference | None = None
+    initial_snapshot: NameReference | None = Field(
+        None, description="ModelSnapshot of this namespace to start from, in the place of first weights from a seed."
+    )
     training: Training
     keys: Keys
     publication: Publication
@@ -97,12 +100,12 @@ class SharedModelSpec(Model):
 class SharedModelStatus(Model):
     """How far training came."""
 
-    observed_generation: Annotated[int, Field(ge=0)] = 0
-    latest_snapshot: Annotated[str, Field(max_length=253)] | None = None
-    current_round: Annotated[str, Field(max_length=253)] | None = None
-    rounds_finished: Annotated[int, Field(ge=0)] = 0
-    key_version: Annotated[int, Field(ge=0)] | None = None
-    architecture_digest: Digest | None = None
+    observed_generation: Generation = 0
+    latest_snapshot: str | None = Field(None, description="ModelSnapshot that was published last.", max_length=253)
+    current_round: str | None = Field(None, description="FederatedRound that is under way.", max_length=253)
+    rounds_finished: int = Field(0, description="Rounds that published a snapshot.", ge=0)
+    key_version: int | None = Field(None, description="Latest version of the model's transit key.", ge=0)
+    architecture_digest: Digest | None = Field(None, description="Layout digest of the latest snapshot.")
     conditions: Conditions = Field(default_factory=list)
 
 
@@ -113,6 +116,8 @@ class SharedModel(Object):
         kind="SharedModel",
         plural="sharedmodels",
         short_names=("sm",),
+        # Room for the number of a round.
+        name_length=55,
         columns=(
             Column("Rounds", ".status.roundsFinished", "integer"),
             Column("Desired", ".spec.training.rounds", "integer"),

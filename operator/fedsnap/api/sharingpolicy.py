@@ -34,7 +34,7 @@ class Requirements(Model):
 class Rule(Model):
     """One rule; the first whose models and images match decides."""
 
-    name: Name
+    name: Name = Field(description="Name of the rule, which its decisions carry.")
     models: list[ModelPattern] = Field(
         description="Names of models, `*` matches any characters.",
         min_length=1,
@@ -55,24 +55,29 @@ class Rule(Model):
 class SharingPolicySpec(Model):
     """Rules in order; where none matches the round is refused."""
 
-    rules: list[Rule] = Field(min_length=1, max_length=64, json_schema_extra=list_map("name"))
-    suspend: bool = Field(False, description="While true every round is refused.")
+    rules: list[Rule] = Field(
+        description="Tried in order.", min_length=1, max_length=64, json_schema_extra=list_map("name")
+    )
+    suspend: bool = Field(False, description="While true every round is refused that no earlier policy decided.")
 
 
 class RuleStatus(Model):
-    """What a rule decided last."""
+    """How a rule was used, by the Participations that exist."""
 
-    name: Name
-    rounds_allowed: Annotated[int, Field(ge=0)] = 0
-    last_decision: Annotated[str, Field(max_length=128)] = ""
-    last_decision_time: Timestamp | None = None
+    name: Name = Field(description="Name of the rule.")
+    rounds_allowed: int = Field(0, description="Round attempts that it accepted.", ge=0)
+    last_decision: str = Field("", description="Its latest decision and the Participation's name.", max_length=128)
+    last_decision_time: Timestamp | None = Field(None, description="When that round was offered.")
 
 
 class SharingPolicyStatus(Model):
     """How the rules were used."""
 
-    rules: Annotated[list[RuleStatus], Field(max_length=64, json_schema_extra=list_map("name"))] = Field(
-        default_factory=list
+    rules: list[RuleStatus] = Field(
+        default_factory=list,
+        description="Use of each rule.",
+        max_length=64,
+        json_schema_extra=list_map("name"),
     )
     conditions: Conditions = Field(default_factory=list)
 
@@ -86,7 +91,8 @@ class SharingPolicy(Object):
         short_names=("sp",),
         columns=(
             Column("Rules", ".spec.rules[*].name"),
-            Column("Suspended", ".spec.suspend", "boolean"),
+            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
             Column("Age", ".metadata.creationTimestamp", "date"),
         ),
     )

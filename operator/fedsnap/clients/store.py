@@ -161,12 +161,19 @@ class Store:
         """Exactly `length` bytes from `start`."""
         if length == 0:
             return b""
-        got = self._ask(path, lambda: bytes(obstore.get_range(self._store, path, start=start, length=length)))
+        try:
+            got = self._ask(path, lambda: bytes(obstore.get_range(self._store, path, start=start, length=length)))
+        except Unavailable:
+            # A range beyond the end is an error of the server's too (416), and obstore does not tell them apart.
+            if (size := self.head(path)) > start:
+                raise
+            raise self._truncated(path, start, length, max(0, size - start)) from None
         if len(got) != length:
-            raise InvalidData(
-                "ObjectTruncated", f"expected {length} bytes at {start} of {self._name(path)}, got {len(got)}"
-            )
+            raise self._truncated(path, start, length, len(got))
         return got
+
+    def _truncated(self, path: str, start: int, length: int, got: int) -> InvalidData:
+        return InvalidData("ObjectTruncated", f"expected {length} bytes at {start} of {self._name(path)}, got {got}")
 
     def stream(self, path: str, chunk_bytes: int = PART_BYTES) -> Iterator[bytes]:
         """The object's bytes in order, in chunks of about `chunk_bytes`."""

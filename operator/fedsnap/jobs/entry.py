@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from fedsnap.clients.errors import ClientError, Misconfigured
 from fedsnap.clients.store import Store, StoreSettings
 from fedsnap.clients.vault import VaultClient, VaultSettings
-from fedsnap.jobs.errors import exit_code
+from fedsnap.jobs.errors import BAD_BYTES, exit_code, refusal
 from fedsnap.jobs.results import EXIT_RETRY, MAX_MESSAGE_BYTES, Failure, FailureMessage, Result
 
 _MAX_TASK_BYTES = 1024 * 1024
@@ -85,6 +85,9 @@ def run(kind: type[TaskT], job: Callable[[TaskT, Environment], Result]) -> int:
     environment, started = Environment(os.environ), time.monotonic()
     try:
         result = job(environment.task(kind), environment)
+    except BAD_BYTES as error:
+        refused = refusal(error)
+        return _fail(environment, refused.reason, refused.message, exit_code(refused))
     except ClientError as error:
         return _fail(environment, error.reason, error.message, exit_code(error))
     except Exception as error:  # noqa: BLE001  # the border of the process: whatever it is, it is reported and retried

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from fedsnap.clients.errors import ClientError, Misconfigured, NotFound, PermissionDenied, Terminal, Unavailable
+from fedsnap.formats.errors import InvalidFormat
 from fedsnap.jobs.results import EXIT_CONFIGURATION, EXIT_PERMISSION_DENIED, EXIT_REFUSED_INPUT, EXIT_RETRY
+from fedsnap.secagg.errors import NonFiniteUpdate, UpdateRefused
+
+BAD_BYTES = (InvalidFormat, UpdateRefused)
 
 
 class Refused(Terminal):
     """The input is bad and stays bad: a malformed update, a wrong digest, a signature that does not hold."""
+
+
+def refusal(error: InvalidFormat | UpdateRefused) -> Refused:
+    """The refusal that says what `formats` and `secagg` found wrong."""
+    reason = "UpdateNotFinite" if isinstance(error, NonFiniteUpdate) else type(error).__name__
+    return Refused(reason, str(error))
 
 
 def exit_code(error: ClientError) -> int:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from fedsnap.api.modelsnapshot import ObjectPath, WrappedKey
-from fedsnap.api.schema import Digest, Key, Name
+from fedsnap.api.schema import Digest, Key
 
 # The kubelet cuts a termination message here.
 MAX_MESSAGE_BYTES = 4096
@@ -56,7 +56,6 @@ class AggregateResult(Result):
     shards: int = Field(ge=1)
     digest: Digest
     coordinates: int = Field(ge=0)
-    members: list[Name]
 
 
 class PublishResult(Result):

@@ -16,7 +16,8 @@ from fedsnap.clients.store import StoreSettings
 from fedsnap.clients.vault import VaultSettings
 
 Prefix = Annotated[str, Field(min_length=2, max_length=512, pattern=r"^[A-Za-z0-9][^\s]*/$")]
-PinnedKeys = Annotated[tuple[IdentityKey, ...], Field(min_length=1, max_length=8)]
+MAX_PINNED = 8
+PinnedKeys = Annotated[tuple[IdentityKey, ...], Field(min_length=1, max_length=MAX_PINNED)]
 
 
 class Task(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,10 @@ from typing import Any
 from fedsnap.reconcilers.failures import RECONCILING, STALLED
 
 _FAILURES = (RECONCILING, STALLED)
+# By convention the reasons of what went wrong end in one of these words.
+_WRONG = re.compile(
+    r"(Failed|NotFound|NotReached|NotReady|Exceeded|Invalid|Impossible|Mismatch|Denied|Silent|Degraded)$"
+)
 MAX_MESSAGE = 2048
 Status = Mapping[str, Any]
 
@@ -73,6 +78,7 @@ def transitions(before: Status, after: Status) -> tuple[Transition, ...]:
         same = previous is not None and (previous["status"], previous["reason"]) == (one["status"], one["reason"])
         if same or (previous is None and one["status"] != "True"):
             continue
-        warning = one["type"] in _FAILURES or (previous is not None and one["status"] == "False")
+        lost = previous is not None and previous["status"] == "True" and one["status"] == "False"
+        warning = lost or one["type"] in _FAILURES or _WRONG.search(one["reason"]) is not None
         found.append(Transition(one["type"], one["reason"], one.get("message", ""), warning))
     return tuple(found)

@@ -11,8 +11,6 @@ from pydantic import ValidationError
 from fedsnap.clients.cluster import LostRace
 from fedsnap.clients.errors import ClientError, Misconfigured, NotFound, PermissionDenied, Terminal
 
-__all__ = ["FAILURES", "Failure", "Terminal", "Waiting", "failure_of"]
-
 Kind = Literal["waiting", "transient", "terminal"]
 RECONCILING, STALLED = "Reconciling", "Stalled"
 LOOK_AGAIN = timedelta(minutes=1)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from fedsnap.clients.cluster import ClusterClient, ResourceType
 from fedsnap.clients.errors import ClientError
-from fedsnap.clients.store import Store, StoreSettings
-from fedsnap.clients.vault import VaultClient, VaultSettings
+from fedsnap.reconcilers.actions import Action
 from fedsnap.reconcilers.conditions import Transition, merged_status, transitions, with_failure
+from fedsnap.reconcilers.context import Context
 from fedsnap.reconcilers.failures import FAILURES, Failure, failure_of
 
 log = logging.getLogger(__name__)
@@ -33,118 +33,6 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What reconcilers and actions reach the outside by, and who they act for.
-
-    Attributes:
-        cluster: the own cluster.
-        hub: the hub's cluster; for the coordinator it is `cluster` itself.
-        store: bucket name → its client; synchronous, so call it by `asyncio.to_thread`.
-        store_settings: bucket name → settings to hand to Jobs; without secrets.
-        vault: synchronous too; None where no address is configured.
-        vault_settings: the same Vault for Jobs, with their role and without a token file.
-        hub_vault: the Vault that holds the models' keys; the own one where there is no other.
-        hub_vault_settings: the same for Jobs.
-        namespace: the operator's own namespace; a participant's Jobs run there.
-        hub_namespace: a participant's mailbox namespace in the hub.
-        organization: a participant's name; empty for the coordinator.
-        image: fedsnap's own image, for the containers of Jobs.
-        hub_public_keys: key id → base64 raw Ed25519 public key that a participant trusts the hub by.
-    """
-
-    cluster: ClusterClient
-    hub: ClusterClient
-    store: Callable[[str], Store]
-    store_settings: Callable[[str], StoreSettings]
-    vault: VaultClient | None = None
-    vault_settings: VaultSettings | None = None
-    hub_vault: VaultClient | None = None
-    hub_vault_settings: VaultSettings | None = None
-    namespace: str = ""
-    hub_namespace: str = ""
-    organization: str = ""
-    image: str = ""
-    hub_public_keys: Mapping[str, str] = field(default_factory=dict)
-
-    def client(self, *, hub: bool) -> ClusterClient:
-        """The hub's cluster or the own one."""
-        return self.hub if hub else self.cluster
-
-
-class Action(Protocol):
-    """One step towards what is wanted. Applying it twice is the same as applying it once."""
-
-    def describe(self) -> str:
-        """What is done, for logs: a verb and a name."""
-
-    async def apply(self, context: Context) -> None:
-        """Do it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyObject:
-    """Server-side apply of one object."""
-
-    obj: Mapping[str, Any]
-    hub: bool = False
-
-    def describe(self) -> str:
-        """The kind and name that are applied."""
-        metadata = self.obj["metadata"]
-        return f"apply {self.obj['kind']} {metadata.get('namespace', '')}/{metadata['name']}"
-
-    async def apply(self, context: Context) -> None:
-        """Create or change the object."""
-        await context.client(hub=self.hub).apply(self.obj)
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteObject:
-    """Deletion of one object, with its children in the background."""
-
-    resource: ResourceType
-    namespace: str
-    name: str
-    hub: bool = False
-
-    def describe(self) -> str:
-        """The kind and name that are deleted."""
-        return f"delete {self.resource.kind} {self.namespace}/{self.name}"
-
-    async def apply(self, context: Context) -> None:
-        """Delete the object; that there is none is fine."""
-        await context.client(hub=self.hub).delete(self.resource, self.namespace, self.name)
-
-
-@dataclass(frozen=True, slots=True)
-class PatchObject:
-    """A merge patch of some fields, such as a Job's `spec.suspend`."""
-
-    resource: ResourceType
-    namespace: str
-    name: str
-    patch: Mapping[str, Any]
-    hub: bool = False
-
-    def describe(self) -> str:
-        """The kind and name that are patched."""
-        return f"patch {self.resource.kind} {self.namespace}/{self.name}"
-
-    async def apply(self, context: Context) -> None:
-        """Patch the object."""
-        await context.client(hub=self.hub).merge_patch(self.resource, self.namespace, self.name, self.patch)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What people are told in `kubectl describe`."""
-
-    reason: str
-    message: str
-    warning: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What a decision came to.
 
@@ -152,20 +40,19 @@ class Plan:
         actions: applied in order; the first that fails ends the reconcile.
         status: the whole status on the wire, its conditions without lastTransitionTime; None leaves it alone.
         requeue_after: when to look again without an event; None: at the next resync.
-        events: told in addition to changed conditions, and only where the status changed.
     """
 
     actions: tuple[Action, ...] = ()
     status: Mapping[str, Any] | None = None
     requeue_after: timedelta | None = None
-    events: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """How an event of a child object leads to the object that made it: by labels.
+    """How an event of a child object leads to the object that it is of concern to: by labels.
 
-    Where `namespace_label` is None, the owner is in the child's namespace (a participant's Participation: its mailbox).
+    Where `namespace_label` is None, the owner is in the child's namespace (a participant's Participation: its mailbox),
+    or in none, where its kind is `cluster_scoped`.
     """
 
     resource: ResourceType
@@ -173,20 +60,32 @@ class Child:
     name_label: str
     namespace_label: str | None
     roles: frozenset[str]
+    cluster_scoped: bool = False
 
 
 class Reconciler(Protocol[O]):
-    """How one kind is reconciled; `in_hub`: the object lies in the hub rather than in the own cluster."""
+    """How one kind is reconciled."""
 
-    kind: str
-    resource: ResourceType
-    in_hub: bool
+    @property
+    def kind(self) -> str:
+        """The kind's name."""
+
+    @property
+    def resource(self) -> ResourceType:
+        """The kind's place in the API."""
+
+    @property
+    def in_hub(self) -> bool:
+        """Whether the object lies in the hub rather than in the own cluster."""
 
     async def gather(self, raw: dict[str, Any], now: datetime) -> O | None:
         """Read everything that the decision needs, once; None: there is nothing to decide."""
 
     def decide(self, observed: O, now: datetime) -> Plan:
         """Pure: what to do, what to say, and when to look again."""
+
+    async def leftovers(self, key: Key) -> tuple[Action, ...]:
+        """What to clean up of an object that is gone; nothing where garbage collection does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +127,12 @@ async def reconcile(
     try:
         raw = await client.get(reconciler.resource, key.namespace or None, key.name)
         if raw is None:
+            await _apply(await reconciler.leftovers(key), context, after_action)
             return Result("gone")
         plan = await _carry_out(reconciler, raw, context, now, after_action)
         if plan.status is not None or _has_failure(raw):
             status = plan.status if plan.status is not None else raw.get("status") or {}
-            changed = await _summarize(reconciler, client, raw, merged_status(raw, status, now), plan.events)
+            changed = await _summarize(reconciler, client, raw, merged_status(raw, status, now))
         return Result("done", plan.requeue_after, raw=raw, changed=changed)
     except FAILURES as error:
         failure = failure_of(error)
@@ -252,19 +152,19 @@ async def _carry_out(
     if observed is None:
         return Plan()
     plan = reconciler.decide(observed, now)
-    for action in plan.actions:
-        await action.apply(context)
-        if after_action:
-            after_action(action)
+    await _apply(plan.actions, context, after_action)
     return plan
 
 
+async def _apply(actions: tuple[Action, ...], context: Context, after_action: AfterAction | None) -> None:
+    for action in actions:
+        await action.apply(context)
+        if after_action:
+            after_action(action)
+
+
 async def _summarize(
-    reconciler: Reconciler[Any],
-    client: ClusterClient,
-    raw: dict[str, Any],
-    wanted: dict[str, Any],
-    events: tuple[Event, ...] = (),
+    reconciler: Reconciler[Any], client: ClusterClient, raw: dict[str, Any], wanted: dict[str, Any]
 ) -> tuple[Transition, ...]:
     """One status write, and events for what it changed; nothing at all where nothing changed."""
     before = raw.get("status") or {}
@@ -273,18 +173,17 @@ async def _summarize(
     metadata = raw["metadata"]
     written = await client.apply_status(reconciler.resource, metadata.get("namespace"), metadata["name"], wanted)
     changed = transitions(before, wanted)
-    told = (*(Event(one.reason, one.message, one.warning) for one in changed), *events)
-    await _tell(client, written, told)
+    await _tell(client, written, changed)
     return changed
 
 
-async def _tell(client: ClusterClient, obj: dict[str, Any], events: tuple[Event, ...]) -> None:
-    """Post events; the status already says it all, so one that cannot be posted is dropped."""
-    for event in events:
+async def _tell(client: ClusterClient, obj: dict[str, Any], changed: tuple[Transition, ...]) -> None:
+    """Post an event for each; the status already says it all, so one that cannot be posted is dropped."""
+    for one in changed:
         try:
-            await client.create_event(obj, event.reason, event.message, warning=event.warning)
+            await client.create_event(obj, one.reason, one.message, warning=one.warning)
         except ClientError as error:
-            log.warning("event not posted", extra={"reason": event.reason, "error": str(error)})
+            log.warning("event not posted", extra={"reason": one.reason, "error": str(error)})
 
 
 async def _report(

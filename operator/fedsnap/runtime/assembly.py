@@ -11,7 +11,9 @@ from fedsnap.clients.cluster import ClusterClient
 from fedsnap.clients.errors import Misconfigured
 from fedsnap.clients.store import Store, StoreSettings
 from fedsnap.clients.vault import VaultClient, VaultSettings
-from fedsnap.reconcilers.loop import Child, Context, Reconciler
+from fedsnap.jobs.tasks import TransitKey
+from fedsnap.reconcilers.context import Context
+from fedsnap.reconcilers.loop import Child, Reconciler
 from fedsnap.runtime.settings import Settings
 
 
@@ -40,6 +42,8 @@ async def connected(settings: Settings) -> AsyncIterator[Context]:
             hub_namespace=settings.hub_namespace,
             organization=settings.organization,
             image=settings.image,
+            identity_key=TransitKey(mount=settings.vault_transit_mount, key=settings.identity_key),
+            data_key=TransitKey(mount=settings.vault_transit_mount, key=settings.data_key),
             hub_public_keys=settings.hub_public_keys,
         )
 

@@ -90,8 +90,12 @@ class Source:
         child: Child | None,
         wake: Wake,
     ) -> None:
+        wishes = Wishes()
+
         async def heard(event: Mapping[str, Any], **_: object) -> None:
             metadata = event["object"]["metadata"]
+            if child is None and not wishes.changed(metadata, gone=event.get("type") == "DELETED"):
+                return
             key = owner_key(child, metadata, self.mailbox) if child else own_key(resource, metadata)
             if key is not None:
                 wake(key)
@@ -103,6 +107,24 @@ class Source:
         )(heard)
 
 
+class Wishes:
+    """What is wanted of own objects, as events last told; it tells a change of spec from our own writes of status.
+
+    Only to spare looks: what is missed here, the resync finds.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Any, ...]] = {}
+
+    def changed(self, metadata: Mapping[str, Any], *, gone: bool = False) -> bool:
+        """Whether an event with this metadata is worth a look; `gone`: it told of the deletion."""
+        wish = (metadata.get("generation"), metadata.get("deletionTimestamp"), tuple(metadata.get("finalizers") or ()))
+        known = self._known.pop(metadata["uid"], None)
+        if not gone:
+            self._known[metadata["uid"]] = wish
+        return gone or known != wish
+
+
 def own_key(resource: ResourceType, metadata: Mapping[str, Any]) -> Key:
     """The key of an object itself."""
     return Key(resource.kind, metadata.get("namespace", ""), metadata["name"])
@@ -112,7 +134,9 @@ def owner_key(child: Child, metadata: Mapping[str, Any], mailbox: str) -> Key | 
     """The key of the object that made `child`, by its labels; None where they are missing."""
     labels = metadata.get("labels") or {}
     name = labels.get(child.name_label)
-    if child.namespace_label is not None:
+    if child.cluster_scoped:
+        namespace: str | None = ""
+    elif child.namespace_label is not None:
         namespace = labels.get(child.namespace_label)
     else:
         namespace = mailbox or metadata.get("namespace", "")

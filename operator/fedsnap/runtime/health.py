@@ -25,7 +25,6 @@ class Health:
     waiting_for: set[str] = field(default_factory=lambda: {"lease", "first list"})
     lag_s: float = 0.0
     answered_at: float = field(default_factory=time.monotonic)
-    round_trip_s: float = 0.0
 
     def problem(self) -> str:
         """Why the process should be restarted; empty where it should not."""
@@ -37,18 +36,16 @@ class Health:
         return ""
 
     async def measure(self, client: ClusterClient) -> None:
-        """Measure lag and round trip for ever; probes only read, so that they always answer at once."""
+        """Measure the lag and ask the API server for ever; probes only read, so that they always answer at once."""
         while True:
             before = time.monotonic()
             await asyncio.sleep(PROBE_EVERY_S)
             self.lag_s = time.monotonic() - before - PROBE_EVERY_S
-            begun = time.monotonic()
             try:
                 await client.version()
             except ClientError:
                 continue
             self.answered_at = time.monotonic()
-            self.round_trip_s = self.answered_at - begun
 
 
 def application(health: Health, metrics: Metrics) -> web.Application:

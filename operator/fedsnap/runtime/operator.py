@@ -13,7 +13,8 @@ from typing import Any
 
 from fedsnap.clients.cluster import ClusterClient, ResourceType
 from fedsnap.clients.errors import ClientError
-from fedsnap.reconcilers.loop import AfterAction, Child, Context, Reconciler
+from fedsnap.reconcilers.context import Context
+from fedsnap.reconcilers.loop import AfterAction, Child, Reconciler
 from fedsnap.runtime.events import Source, own_key
 from fedsnap.runtime.health import Health, application, serve
 from fedsnap.runtime.hubwatch import HUB_LIST, follow_hub

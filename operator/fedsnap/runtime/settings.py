@@ -45,6 +45,9 @@ class Settings:
     vault_job_role: str
     vault_auth_mount: str
     vault_namespace: str
+    vault_transit_mount: str
+    identity_key: str
+    data_key: str
     hub_vault_address: str
     hub_vault_role: str
     hub_vault_job_role: str
@@ -96,6 +99,9 @@ _FLAGS = (
     _Flag("vault-job-role", "role of Jobs for Vault's JWT login"),
     _Flag("vault-auth-mount", "mount of Vault's JWT login", "jwt"),
     _Flag("vault-namespace", "Vault namespace"),
+    _Flag("vault-transit-mount", "mount of the own transit engine", "transit"),
+    _Flag("identity-key", "Ed25519 transit key that signs the own control files", "fedsnap-identity"),
+    _Flag("data-key", "derived transit key that wraps the own data keys", "fedsnap-data"),
     _Flag("hub-vault-address", "https://... of the hub's Vault; unset: the own one", role="participant"),
     _Flag("hub-vault-role", "role of this operator in the hub's Vault", role="participant"),
     _Flag("hub-vault-job-role", "role of Jobs in the hub's Vault", role="participant"),

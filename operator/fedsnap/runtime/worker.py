@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fedsnap.reconcilers.loop import AfterAction, Context, Key, Reconciler, Result, reconcile
+from fedsnap.reconcilers.context import Context
+from fedsnap.reconcilers.loop import AfterAction, Key, Reconciler, Result, reconcile
 from fedsnap.runtime.metrics import Metrics
 from fedsnap.runtime.queue import WorkQueue
 

@@ -31,13 +31,13 @@ class ClusterClient:
         self._requests = requests
 
     @classmethod
-    async def connect(cls, kubeconfig: Path | None = None, context: str | None = None) -> Self:
+    async def connect(cls, kubeconfig: Path | None = None) -> Self:
         """By kubeconfig, or with the pod's own service account; nothing is sent yet.
 
         Raises:
             Misconfigured: where the credentials cannot be read.
         """
-        return cls(Requests(await open_connection(kubeconfig, context)))
+        return cls(Requests(await open_connection(kubeconfig)))
 
     async def close(self) -> None:
         """Close the connections."""
@@ -78,9 +78,9 @@ class ClusterClient:
                 return found
             query["continue"] = token
 
-    async def apply(self, obj: Mapping[str, Any], *, force: bool = True) -> Object:
-        """Create or change an object by server-side apply; fields that others own stay as they are."""
-        return await self._apply(of_object(obj), obj, None, force=force)
+    async def apply(self, obj: Mapping[str, Any]) -> Object:
+        """Create or change an object by server-side apply; fields of others that it does not name stay as they are."""
+        return await self._apply(of_object(obj), obj, None)
 
     async def apply_status(
         self, resource: ResourceType, namespace: str | None, name: str, status: Mapping[str, Any]
@@ -92,16 +92,14 @@ class ClusterClient:
         """
         metadata = {"name": name} | ({"namespace": namespace} if namespace and resource.namespaced else {})
         obj = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, "status": status}
-        return await self._apply(resource, obj, "status", force=True)
+        return await self._apply(resource, obj, "status")
 
-    async def _apply(
-        self, resource: ResourceType, obj: Mapping[str, Any], subresource: str | None, *, force: bool
-    ) -> Object:
+    async def _apply(self, resource: ResourceType, obj: Mapping[str, Any], subresource: str | None) -> Object:
         metadata = obj["metadata"]
         request = Request(
             method="PATCH",
             path=resource.path(metadata.get("namespace"), metadata["name"], subresource),
-            query={"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"},
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
             body=obj,
             content_type=APPLY,
         )
@@ -136,11 +134,9 @@ class ClusterClient:
             Request(method="PATCH", path=path, query=_MANAGED, body=patch, content_type=MERGE_PATCH)
         )
 
-    async def delete(
-        self, resource: ResourceType, namespace: str | None, name: str, propagation: str = "Background"
-    ) -> None:
-        """Delete an object; that there is none is fine."""
-        body = {"propagationPolicy": propagation}
+    async def delete(self, resource: ResourceType, namespace: str | None, name: str) -> None:
+        """Delete an object, and its children in the background; that there is none is fine."""
+        body = {"propagationPolicy": "Background"}
         try:
             await self._requests.send(Request(method="DELETE", path=resource.path(namespace, name), body=body))
         except NotFound:

@@ -30,13 +30,13 @@ class Credentials:
     authorization: str = field(repr=False)
 
 
-async def open_connection(kubeconfig: Path | None, context: str | None = None) -> ApiClient:
+async def open_connection(kubeconfig: Path | None) -> ApiClient:
     """A connection by kubeconfig, or with the pod's service account where `kubeconfig` is None.
 
     Raises:
         Misconfigured: where the kubeconfig or the service account cannot be used.
     """
-    return ApiClient(configuration=await _configuration(kubeconfig, context))
+    return ApiClient(configuration=await _configuration(kubeconfig))
 
 
 async def credentials(kubeconfig: Path | None) -> Credentials:
@@ -45,7 +45,7 @@ async def credentials(kubeconfig: Path | None) -> Credentials:
     Raises:
         Misconfigured: where the kubeconfig or the service account cannot be used.
     """
-    found = await _configuration(kubeconfig, None)
+    found = await _configuration(kubeconfig)
     return Credentials(
         server=found.host,
         ca_file=found.ssl_ca_cert,
@@ -56,7 +56,7 @@ async def credentials(kubeconfig: Path | None) -> Credentials:
     )
 
 
-async def _configuration(kubeconfig: Path | None, context: str | None) -> Configuration:
+async def _configuration(kubeconfig: Path | None) -> Configuration:
     configuration = Configuration()
     # Retries are ours: the library's would hide an outage from conditions and would retry writes it should not.
     configuration.retries = False
@@ -64,17 +64,17 @@ async def _configuration(kubeconfig: Path | None, context: str | None) -> Config
         if kubeconfig is None:
             _load_service_account(configuration)
         else:
-            await _load_kubeconfig(kubeconfig, context, configuration)
+            await _load_kubeconfig(kubeconfig, configuration)
     except (ConfigException, OSError, yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
         where = str(kubeconfig) if kubeconfig else "the mounted service account"
         raise Misconfigured("ClusterCredentials", f"cannot reach a cluster by {where}: {error}") from error
     return configuration
 
 
-async def _load_kubeconfig(path: Path, context: str | None, configuration: Configuration) -> None:
+async def _load_kubeconfig(path: Path, configuration: Configuration) -> None:
     # Reading it first also tells a missing file by its name, which the loader does not.
-    token_file = _token_file(path, context)
-    await load_kube_config(config_file=str(path), context=context, client_configuration=configuration)
+    token_file = _token_file(path)
+    await load_kube_config(config_file=str(path), client_configuration=configuration)
     if token_file is None:
         return
 
@@ -86,10 +86,10 @@ async def _load_kubeconfig(path: Path, context: str | None, configuration: Confi
     configuration.refresh_api_key_hook = reload
 
 
-def _token_file(path: Path, context: str | None) -> Path | None:
-    """The `tokenFile` of the context's user, resolved against the kubeconfig's directory."""
+def _token_file(path: Path) -> Path | None:
+    """The `tokenFile` of the current context's user, resolved against the kubeconfig's directory."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    wanted = context or content.get("current-context")
+    wanted = content.get("current-context")
     user = next((one["context"].get("user") for one in content.get("contexts", []) if one["name"] == wanted), None)
     found = next((one["user"] for one in content.get("users", []) if one["name"] == user), None) or {}
     return path.parent / found["tokenFile"] if found.get("tokenFile") else None

@@ -57,12 +57,13 @@ EVENT = ResourceType("events.k8s.io", "v1", "Event", "events")
 JOB = ResourceType("batch", "v1", "Job", "jobs")
 LEASE = ResourceType("coordination.k8s.io", "v1", "Lease", "leases")
 NAMESPACE = ResourceType("", "v1", "Namespace", "namespaces", namespaced=False)
-NETWORK_POLICY = ResourceType("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
+NODE = ResourceType("", "v1", "Node", "nodes", namespaced=False)
 POD = ResourceType("", "v1", "Pod", "pods")
 POD_TEMPLATE = ResourceType("", "v1", "PodTemplate", "podtemplates")
+SECRET = ResourceType("", "v1", "Secret", "secrets")
 SERVICE_ACCOUNT = ResourceType("", "v1", "ServiceAccount", "serviceaccounts")
 
-_BUILT_IN = (CONFIG_MAP, EVENT, JOB, LEASE, NAMESPACE, NETWORK_POLICY, POD, POD_TEMPLATE, SERVICE_ACCOUNT)
+_BUILT_IN = (CONFIG_MAP, EVENT, JOB, LEASE, NAMESPACE, NODE, POD, POD_TEMPLATE, SECRET, SERVICE_ACCOUNT)
 _KNOWN = {(one.api_version, one.kind): one for one in (*_BUILT_IN, *(of_kind(kind) for kind in KINDS))}
 
 

@@ -1,0 +1,1 @@
+"""A federated heart-disease model of four hospitals."""

@@ -1,0 +1,66 @@
+"""Names and labels of the objects that fedsnap makes. Deterministic: the same input gives the same name."""
+
+from __future__ import annotations
+
+import hashlib
+
+from fedsnap.api.schema import GROUP
+
+MAX_NAME = 63
+
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_MODEL = f"{GROUP}/model"
+LABEL_ROUND = f"{GROUP}/round"
+LABEL_ROUND_NAMESPACE = f"{GROUP}/round-namespace"
+LABEL_ORGANIZATION = f"{GROUP}/organization"
+LABEL_PARTICIPATION = f"{GROUP}/participation"
+LABEL_STAGE = f"{GROUP}/stage"
+LABEL_ATTEMPT = f"{GROUP}/attempt"
+LABEL_ROUND_ATTEMPT = f"{GROUP}/round-attempt"
+MANAGER = "fedsnap"
+
+
+def joined(*parts: str) -> str:
+    """Parts joined by `-`, shortened to a label's length by a digest of the whole where they are too long."""
+    name = "-".join(parts)
+    if len(name) <= MAX_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: MAX_NAME - 9].rstrip('-')}-{digest}"
+
+
+def round_name(model: str, number: int) -> str:
+    """Name of the FederatedRound `number` of a model; its CRD demands it."""
+    return f"{model}-{number}"
+
+
+def snapshot_name(model: str, number: int) -> str:
+    """Name of the ModelSnapshot that round `number` publishes; its CRD demands it."""
+    return f"{model}-{number}"
+
+
+def participation_name(round_namespace: str, round_name: str, attempt: int) -> str:
+    """Name of a Participation; rounds of all the hub's namespaces meet in a member's mailbox."""
+    return joined(round_namespace, round_name, str(attempt))
+
+
+def train_job_name(participation: str, organization: str, attempt: int) -> str:
+    """Name of a training Job: round, organization, stage and attempt."""
+    return joined(participation, organization, "train", str(attempt))
+
+
+def stage_job_name(round_name: str, round_attempt: int, stage: str, attempt: int) -> str:
+    """Name of a Job of the hub for one stage of a round."""
+    return joined(round_name, str(round_attempt), stage, str(attempt))
+
+
+def stage_labels(model: str, round_namespace: str, round_name: str, round_attempt: int, stage: str) -> dict[str, str]:
+    """Labels of a Job of the hub; they lead from the Job back to its round."""
+    return {
+        LABEL_MANAGED_BY: MANAGER,
+        LABEL_MODEL: model,
+        LABEL_ROUND: round_name,
+        LABEL_ROUND_NAMESPACE: round_namespace,
+        LABEL_ROUND_ATTEMPT: str(round_attempt),
+        LABEL_STAGE: stage,
+    }

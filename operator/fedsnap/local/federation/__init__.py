@@ -1,0 +1,1 @@
+"""A federation on one embedded cluster: a hub and its organizations, each with rights of its own and no more."""

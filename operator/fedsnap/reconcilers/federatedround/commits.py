@@ -1,0 +1,90 @@
+"""The members' commits, checked one by one: what is wrong with one is its member's business and stops nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from fedsnap.api.organization import IdentityKey
+from fedsnap.clients.errors import InvalidData, NotFound
+from fedsnap.clients.store import Store
+from fedsnap.formats.cobblestone import ciphertext_size
+from fedsnap.formats.control import Commit
+from fedsnap.jobs.errors import Refused
+from fedsnap.reconcilers.controlfiles import read_signed
+from fedsnap.reconcilers.federatedround.observed import CheckedCommit, Observed
+from fedsnap.secagg.encoding import COORDINATE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Commits:
+    """One look at the commits of those members that report success."""
+
+    store: Store
+    found: Observed
+    plan_digest: str
+    now: datetime
+
+    async def checked(self) -> dict[str, CheckedCommit]:
+        """Each with its digest, or with why it does not count.
+
+        Raises:
+            ClientError: where the store cannot be asked.
+        """
+        ready = [name for name, one in self.found.participations.items() if one.status.outcome == "Succeeded"]
+        looks = await asyncio.gather(*(self._look(name) for name in ready))
+        return _of_one_length(dict(zip(ready, looks, strict=True)))
+
+    async def _look(self, name: str) -> CheckedCommit:
+        try:
+            return await self._check(name)
+        except (Refused, InvalidData) as error:
+            return CheckedCommit(refusal=(error.reason, error.message))
+
+    async def _check(self, name: str) -> CheckedCommit:
+        organization, result = self.found.organizations.get(name), self.found.participations[name].status.result
+        keys: list[IdentityKey] = organization.spec.identity_keys if organization else []
+        path = self.found.paths.commit(name)
+        signed = await read_signed(Commit, self.store, path, keys, self.now)
+        if signed is None or result is None:
+            raise Refused("CommitMissing", f"the member reports success, but {path} is not there")
+        commit = signed.value
+        said = (commit.organization, commit.plan_digest, signed.digest)
+        if said != (name, self.plan_digest, result.commit_digest):
+            raise Refused("CommitMismatch", f"{path} is not the commit to this plan that the member reported")
+        await self._expect_sealed(name, commit)
+        return CheckedCommit(digest=signed.digest, examples=commit.examples, coordinates=commit.coordinates)
+
+    async def _expect_sealed(self, name: str, commit: Commit) -> None:
+        """The sealed update lies where it must, as long as it must be; what it holds only its key can tell."""
+        path, size = self.found.paths.sealed(name, commit.train_attempt), _sealed_size(commit)
+        if (commit.sealed.path, commit.sealed.size) != (path, size):
+            raise Refused("CommitInvalid", f"expected a sealed update of {size} bytes at {path}, the commit differs")
+        try:
+            stored = await asyncio.to_thread(self.store.head, path)
+        except NotFound:
+            raise Refused("SealedUpdateMissing", f"the member committed to {path}, which is not there") from None
+        if stored != size:
+            raise Refused("SealedUpdateInvalid", f"expected {size} bytes at {path}, it has {stored}")
+
+
+def _sealed_size(commit: Commit) -> int:
+    return ciphertext_size(COORDINATE_BYTES * commit.coordinates)
+
+
+def _of_one_length(commits: dict[str, CheckedCommit]) -> dict[str, CheckedCommit]:
+    """Updates of one model have one length: that of most of them, so that one that lies excludes nobody but itself."""
+    lengths = Counter(commit.coordinates for commit in commits.values() if commit.refusal is None)
+    if len(lengths) <= 1:
+        return commits
+    (usual, _), *_ = lengths.most_common(1)
+    return {name: _expect_length(commit, usual) for name, commit in commits.items()}
+
+
+def _expect_length(commit: CheckedCommit, usual: int) -> CheckedCommit:
+    if commit.refusal or commit.coordinates == usual:
+        return commit
+    message = f"the update has {commit.coordinates} coordinates, those of most members have {usual}"
+    return CheckedCommit(refusal=("CoordinatesMismatch", message))

@@ -1,0 +1,65 @@
+"""Every reason in the conditions of a FederatedRound, and the messages that are put together from several parts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fedsnap.policies.quorum import Judgement
+
+ACCEPTED, TRAINED, AGGREGATED, PUBLISHED, FINISHED = "Accepted", "Trained", "Aggregated", "Published", "Finished"
+CONDITIONS = (ACCEPTED, TRAINED, AGGREGATED, PUBLISHED, FINISHED)
+
+# Why each condition but Finished is true.
+REACHED = {
+    ACCEPTED: "QuorumAccepted",
+    TRAINED: "RosterAgreed",
+    AGGREGATED: "SumsStored",
+    PUBLISHED: "SnapshotRecorded",
+}
+
+# Reasons of Finished. The first two are successes.
+COMPLETED = "Completed"
+DEGRADED = "Degraded"
+QUORUM_NOT_REACHED = "QuorumNotReached"
+DEADLINE_EXCEEDED = "DeadlineExceeded"
+AGGREGATION_FAILED = "AggregationFailed"
+PUBLICATION_FAILED = "PublicationFailed"
+ABORTED = "Aborted"
+ENCODING_IMPOSSIBLE = "EncodingImpossible"
+SUCCESSES = frozenset({COMPLETED, DEGRADED})
+
+WAITING = "Waiting"
+SUSPENDED = "Suspended"
+MODEL_NOT_FOUND = "ModelNotFound"
+ORGANIZATION_NOT_FOUND = "OrganizationNotFound"
+BASE_SNAPSHOT_NOT_FOUND = "BaseSnapshotNotFound"
+
+
+def listed(names: tuple[str, ...] | list[str]) -> str:
+    """Names for a sentence."""
+    return ", ".join(names) or "nobody"
+
+
+def one_line(text: str) -> str:
+    """What a member wrote, without anything that moves a terminal's cursor or looks like a line of ours."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+
+
+def clock(moment: datetime) -> str:
+    """A deadline for people, in UTC."""
+    return f"{moment:%H:%M:%SZ}"
+
+
+def below_quorum(stage: str, judgement: Judgement, quorum: int, why: dict[str, str], *, in_time: bool) -> str:
+    """Who was missing, and why; `in_time`: before the deadline, as the quorum could not be reached any more."""
+    silence = "not asked any further" if in_time else "no reply before the deadline"
+    reasons = "; ".join(f"{name}: {why.get(name) or silence}" for name in judgement.missing)
+    return f"fewer than the quorum of {quorum} {stage}. {reasons}"
+
+
+def verdict(members: int, invited: int, missing: dict[str, str]) -> str:
+    """What the round came to."""
+    if not missing:
+        return f"all {invited} members' updates were aggregated"
+    reasons = "; ".join(f"{name}: {why}" for name, why in sorted(missing.items()))
+    return f"{members} of {invited} members' updates were aggregated; missing {reasons}"

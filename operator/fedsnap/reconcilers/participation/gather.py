@@ -1,0 +1,141 @@
+"""Everything that an organization's decision needs, read once: mailbox, plan, own policies, templates and Jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fedsnap.api.participation import Participation
+from fedsnap.api.sharingpolicy import SharingPolicy
+from fedsnap.builders import names
+from fedsnap.clients.cluster import NODE, POD_TEMPLATE, of_kind
+from fedsnap.clients.errors import NotFound, PermissionDenied
+from fedsnap.formats.control import Plan
+from fedsnap.formats.paths import RoundPaths
+from fedsnap.jobs.errors import Refused
+from fedsnap.policies.preflight import KeyState
+from fedsnap.reconcilers.context import Context
+from fedsnap.reconcilers.controlfiles import identity_keys, read_signed, required
+from fedsnap.reconcilers.failures import Waiting
+from fedsnap.reconcilers.jobstate import read_jobs
+from fedsnap.reconcilers.participation.observed import Observed
+
+POLICY = of_kind(SharingPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """One read of all that belongs to an organization's part in a round."""
+
+    context: Context
+    participation: Participation
+    now: datetime
+
+    async def observed(self) -> Observed:
+        """The mailbox and what this organization knows.
+
+        Raises:
+            ClientError: where something cannot be asked.
+        """
+        one = self.participation
+        labels = {names.LABEL_PARTICIPATION: one.metadata.name}
+        jobs = tuple(await read_jobs(self.context.cluster, self.context.namespace, labels))
+        found = Observed(participation=one, hub_keys=self._hub_keys(), jobs=jobs)
+        # Once a Job runs, neither store nor Vault nor templates are needed to watch it.
+        if self._nothing_to_start(found):
+            return found
+        plan, refusal = await self._plan(found)
+        policies, templates = await asyncio.gather(self._policies(), self._templates())
+        return Observed(
+            participation=one,
+            hub_keys=found.hub_keys,
+            plan=plan,
+            plan_refusal=refusal,
+            policies=policies,
+            templates=templates,
+            allocatable=await self._allocatable(),
+            key=await self._key(plan) if plan and one.status.decision is None else None,
+            jobs=jobs,
+        )
+
+    def _nothing_to_start(self, found: Observed) -> bool:
+        one = self.participation
+        closed = one.being_deleted or one.spec.stage in ("Closed", "Aborted")
+        answered = one.status.decision == "Refused" or one.status.outcome is not None
+        waiting = one.status.decision == "Accepted" and one.spec.stage == "Invited"
+        return closed or answered or waiting or any(job.active or job.result.succeeded for job in found.jobs)
+
+    def _hub_keys(self) -> Any:  # noqa: ANN401
+        return identity_keys({name: base64.b64decode(key) for name, key in self.context.hub_public_keys.items()})
+
+    async def _plan(self, found: Observed) -> tuple[Plan | None, tuple[str, str] | None]:
+        """The hub's signed plan; the mailbox is believed only as far as it agrees with it."""
+        spec = self.participation.spec
+        if spec.organization != self.context.organization:
+            return None, ("NotAddressed", f"this Participation is for {spec.organization!r}, not for this organization")
+        expected = RoundPaths.of(spec.round.namespace, spec.model, spec.round.number, spec.round.attempt)
+        if spec.plan.path != expected.plan:
+            return None, ("PlanMismatch", f"expected the plan at {expected.plan}, the hub names {spec.plan.path}")
+        try:
+            signed = await read_signed(
+                Plan, self.context.store(spec.plan.bucket), spec.plan.path, found.hub_keys, self.now
+            )
+        except Refused as error:
+            return None, (error.reason, error.message)
+        if signed is None:
+            raise Waiting("PlanNotFound", f"no plan at {spec.plan.path} yet")
+        problem = _contradiction(self.participation, signed.value, signed.digest)
+        return (None, ("PlanMismatch", problem)) if problem else (signed.value, None)
+
+    async def _policies(self) -> list[SharingPolicy]:
+        raws = await self.context.cluster.list(POLICY, self.context.namespace)
+        return [SharingPolicy.model_validate(raw) for raw in raws]
+
+    async def _templates(self) -> dict[str, dict[str, Any]]:
+        raws = await self.context.cluster.list(POD_TEMPLATE, self.context.namespace)
+        return {raw["metadata"]["name"]: raw.get("template") or {} for raw in raws}
+
+    async def _allocatable(self) -> tuple[dict[str, str], ...] | None:
+        try:
+            nodes = await self.context.cluster.list(NODE)
+        except PermissionDenied:
+            return None
+        return tuple((node.get("status") or {}).get("allocatable") or {} for node in nodes)
+
+    async def _key(self, plan: Plan) -> KeyState | None:
+        vault = required(self.context.hub_vault, "the hub's Vault")
+        mount, name = plan.base.vault_mount, plan.base.vault_key
+        try:
+            info = await asyncio.to_thread(vault.key_info, mount, name)
+        except (NotFound, PermissionDenied):
+            return None
+        return KeyState(
+            name=f"{mount}/{name}",
+            latest_version=info.latest_version,
+            oldest_usable_version=info.min_decryption_version,
+        )
+
+
+def _contradiction(one: Participation, plan: Plan, digest: str) -> str:
+    """The first thing that the mailbox says otherwise than the signed plan; empty where they agree."""
+    spec = one.spec
+    pairs = {
+        "plan digest": (digest, spec.plan.digest),
+        "model": (plan.model, spec.model),
+        "namespace": (plan.namespace, spec.round.namespace),
+        "round": (plan.round, spec.round.number),
+        "attempt": (plan.attempt, spec.round.attempt),
+        "image": (plan.image, spec.image),
+        "quorum": (plan.quorum, spec.quorum),
+        "secure aggregation": (plan.secure_aggregation, spec.secure_aggregation),
+        "invited": (len(plan.organizations), spec.invited),
+    }
+    for name, (signed, said) in pairs.items():
+        if signed != said:
+            return f"the signed plan says {name} {signed!r}, the Participation says {said!r}"
+    if spec.organization not in plan.organizations:
+        return f"the signed plan does not invite {spec.organization!r}"
+    return ""

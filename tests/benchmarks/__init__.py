@@ -1,0 +1,1 @@
+"""Measurements: `make bench`. They assert nothing and print one table."""

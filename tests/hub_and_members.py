@@ -1,0 +1,326 @@
+"""A hub and its members without a cluster: real Vault and store, the Jobs' entry points, a stand-in trainer."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import obstore
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from obstore.store import S3Store
+
+from fedsnap.api.federatedround import Hyperparameters
+from fedsnap.api.organization import IdentityKey
+from fedsnap.clients.store import Store, StoreSettings
+from fedsnap.clients.vault import VaultClient, VaultSettings
+from fedsnap.formats.contexts import round_key_context
+from fedsnap.formats.control import Aggregator, BaseSnapshot, Control, Plan, Roster, RosterMember
+from fedsnap.formats.digests import digest_of
+from fedsnap.formats.paths import RoundPaths, SnapshotPaths
+from fedsnap.formats.signed import payload_of, sign_control
+from fedsnap.formats.tensorfile import TensorFile
+from fedsnap.jobs.aggregate import aggregate
+from fedsnap.jobs.entry import run
+from fedsnap.jobs.fetch import fetch
+from fedsnap.jobs.publish import publish
+from fedsnap.jobs.results import PublishResult
+from fedsnap.jobs.seal import seal
+from fedsnap.jobs.tasks import AggregateTask, FetchTask, PublishTask, SealTask, Task, TransitKey
+from fedsnap.secagg.encoding import scale_exponent
+from modelfiles import write_model
+from services import ROOT_TOKEN, S3, Vault, projected_token
+
+MEMBERS = ("a", "b", "c")
+FIRST = {
+    "layer.weight": np.linspace(-1, 1, 5000, dtype=np.float32).reshape(50, 100),
+    "layer.bias": np.zeros(50, np.float64),
+    "half": np.ones(9, np.float16),
+    "steps": np.array(0, np.int64),
+}
+JOBS = {FetchTask: fetch, SealTask: seal, AggregateTask: aggregate, PublishTask: publish}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a Job's pod ended."""
+
+    code: int
+    message: dict
+
+    @property
+    def reason(self) -> str:
+        return self.message["error"]["reason"]
+
+    @property
+    def why(self) -> str:
+        return self.message["error"]["message"]
+
+
+@dataclass(kw_only=True)
+class Hub:
+    """One model's federation; names are new for every test."""
+
+    s3: S3
+    vault: Vault
+    directory: Path
+    model: str
+    base: BaseSnapshot | None = None
+    layout_digest: str = ""
+    bucket: str = "snapshots"
+    round: int = 1
+    clip_norm: str = "8"
+    shards: int = 1
+    plan: Plan | None = None
+    plan_digest: str = ""
+    commits: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, s3: S3, vault: Vault, directory: Path) -> Hub:
+        hub = cls(s3=s3, vault=vault, directory=directory, model=f"m-{uuid.uuid4().hex[:12]}")
+        for name in (hub.model, hub.key("data"), *(hub.key("data", one) for one in MEMBERS)):
+            vault.key(name)
+        for name in (hub.key("identity"), *(hub.key("identity", one) for one in MEMBERS)):
+            vault.key(name, "ed25519")
+        hub.allow_hub_job()
+        for one in MEMBERS:
+            hub.allow_member_job(one)
+        return hub
+
+    def key(self, purpose: str, owner: str = "hub") -> str:
+        return f"{self.model}-{owner}-{purpose}"
+
+    def role(self, owner: str = "hub") -> str:
+        return f"{self.model}-{owner}-job"
+
+    def allow_hub_job(self, *without: str) -> None:
+        paths = {f"transit/decrypt/{self.key('data')}", f"transit/decrypt/{self.model}"}
+        self.vault.allow(self.role(), *(paths | {f"transit/datakey/plaintext/{self.model}"}) - set(without))
+
+    def allow_member_job(self, member: str, *without: str) -> None:
+        data, identity = self.key("data", member), self.key("identity", member)
+        paths = {f"transit/decrypt/{self.model}", f"transit/datakey/plaintext/{data}", f"transit/decrypt/{data}"}
+        paths |= {f"transit/sign/{identity}", f"transit/keys/{identity}"}
+        self.vault.allow(self.role(member), *paths - set(without))
+
+    @property
+    def root(self) -> VaultClient:
+        return VaultClient(VaultSettings(address=self.vault.address, role="root"), token=ROOT_TOKEN)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.s3.settings(self.bucket))
+
+    @property
+    def paths(self) -> RoundPaths:
+        return RoundPaths.of("research", self.model, self.round, 1)
+
+    @property
+    def snapshot_paths(self) -> SnapshotPaths:
+        return SnapshotPaths.of(f"snapshots/{self.model}", self.round, 1)
+
+    def settings(self, owner: str = "hub") -> dict:
+        store = StoreSettings(endpoint=self.s3.endpoint, bucket=self.bucket, allow_http=True)
+        return {"vault": VaultSettings(address=self.vault.address, role=self.role(owner)), "store": store}
+
+    def pinned(self, owner: str = "hub") -> tuple[IdentityKey, ...]:
+        keys = self.root.public_keys("transit", self.key("identity", owner))
+        return tuple(IdentityKey(id=name, public_key=base64.b64encode(raw).decode()) for name, raw in keys.items())
+
+    def sign(self, value: Control, owner: str = "hub") -> bytes:
+        return sign_control(value, lambda message: self.root.sign("transit", self.key("identity", owner), message))
+
+    def overwrite(self, path: str, content: bytes) -> None:
+        """What only an attacker with the store's keys can do."""
+        keys = self.s3.credentials
+        store = S3Store(
+            self.bucket,
+            endpoint=self.s3.endpoint,
+            region="us-east-1",
+            access_key_id=(keys / "access-key-id").read_text(),
+            secret_access_key=(keys / "secret-access-key").read_text(),
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+        )
+        obstore.put(store, path, content)
+
+    def work(self, owner: str) -> Path:
+        work = self.directory / owner
+        work.mkdir(exist_ok=True)
+        return work
+
+    def environment(self, owner: str, task: Task, index: int = 0) -> dict[str, str]:
+        """A pod's environment; its files lie beside the pod's shared directory."""
+        pod = self.directory / f"pod-{owner}-{type(task).__name__}-{index}"
+        pod.mkdir(exist_ok=True)
+        (pod / "task.json").write_text(task.to_json())
+        (pod / "token").write_text(projected_token(self.role(owner)))
+        return {
+            "FEDSNAP_TASK": str(pod / "task.json"),
+            "FEDSNAP_WORK": str(self.work(owner)),
+            "FEDSNAP_VAULT_TOKEN_FILE": str(pod / "token"),
+            "FEDSNAP_STORE_CREDENTIALS": str(self.s3.credentials),
+            "FEDSNAP_TERMINATION_LOG": str(pod / "termination-log"),
+            "JOB_COMPLETION_INDEX": str(index),
+        }
+
+    def run(self, task: Task, owner: str = "hub", index: int = 0) -> Ended:
+        environment = self.environment(owner, task, index)
+        with mock.patch.dict(os.environ, environment):
+            code = run(type(task), JOBS[type(task)])
+        return Ended(code, json.loads(Path(environment["FEDSNAP_TERMINATION_LOG"]).read_text()))
+
+    # The steps of a round.
+
+    def initialize_task(self) -> PublishTask:
+        prefix = SnapshotPaths.of(f"snapshots/{self.model}", 0, 1).prefix
+        return PublishTask(
+            mode="Initialize", snapshot_prefix=prefix, model_key=TransitKey(key=self.model), **self.settings()
+        )
+
+    def initialize(self, first: dict[str, np.ndarray] | None = None) -> PublishResult:
+        write_model(self.work("hub") / "output" / "model.safetensors", first or FIRST)
+        return self.adopt(self.run(self.initialize_task()))
+
+    def adopt(self, ended: Ended) -> PublishResult:
+        """Take what a publication reported as the base of the next round."""
+        assert ended.code == 0, ended.message
+        made = PublishResult.model_validate(ended.message)
+        self.base = BaseSnapshot(**made.model_dump(exclude={"layout_digest"}))
+        self.layout_digest = made.layout_digest
+        return made
+
+    def write_plan(self, **changes) -> None:
+        private, prefix = X25519PrivateKey.generate(), self.paths.prefix
+        wrapped = self.root.encrypt("transit", self.key("data"), private.private_bytes_raw(), round_key_context(prefix))
+        public = base64.b64encode(private.public_key().public_bytes_raw()).decode()
+        fields = {
+            "namespace": "research",
+            "model": self.model,
+            "round": self.round,
+            "attempt": 1,
+            "organizations": MEMBERS,
+            "quorum": 2,
+            "image": "trainer:dev",
+            "secure_aggregation": "Plain",
+            "clip_norm": self.clip_norm,
+            "scale_exponent": scale_exponent(len(MEMBERS), self.clip_norm),
+            "seed": 7,
+            "accept_by": datetime.now(UTC) + timedelta(minutes=5),
+            "train_by": datetime.now(UTC) + timedelta(hours=1),
+            "base": self.base,
+            "layout_digest": self.layout_digest,
+            "hyperparameters": Hyperparameters(),
+            "aggregator": Aggregator(public_key=public, wrapped_private_key=wrapped),
+            "shards": self.shards,
+        }
+        self.plan = Plan(**(fields | changes))
+        self.plan_digest = digest_of(payload_of(self.plan))
+        self.store.put_once(self.paths.plan, self.sign(self.plan))
+
+    def round_task(self, owner: str = "hub") -> dict:
+        common = {"round_prefix": self.paths.prefix, "plan_digest": self.plan_digest, "hub_keys": self.pinned()}
+        return self.settings(owner) | common
+
+    def fetch_task(self, member: str) -> FetchTask:
+        return FetchTask(organization=member, **self.round_task(member))
+
+    def seal_task(self, member: str, attempt: int = 1) -> SealTask:
+        return SealTask(
+            organization=member,
+            train_attempt=attempt,
+            data_key=TransitKey(key=self.key("data", member)),
+            identity_key=TransitKey(key=self.key("identity", member)),
+            **self.round_task(member),
+        )
+
+    def train(self, member: str, trained: dict[str, np.ndarray], examples: int = 100, **report) -> None:
+        """What a trainer leaves behind."""
+        output = self.work(member) / "output"
+        write_model(output / "model.safetensors", trained, metadata={"format": "pt"})
+        document = {"examples": examples, "metrics": {"loss": 0.5}, "framework": {"numpy": np.__version__}}
+        (output / "report.json").write_text(json.dumps(document | report))
+
+    def seal(self, member: str) -> Ended:
+        ended = self.run(self.seal_task(member), member)
+        if ended.code == 0:
+            self.commits[member] = ended.message["commitDigest"]
+        return ended
+
+    def write_roster(self, **changes) -> None:
+        members = tuple(RosterMember(organization=name, commit_digest=one) for name, one in self.commits.items())
+        self.store.put_once(
+            self.paths.roster, self.sign(Roster(**({"plan_digest": self.plan_digest, "members": members} | changes)))
+        )
+
+    def aggregate_task(self) -> AggregateTask:
+        return AggregateTask(
+            shards=self.shards,
+            round_key=TransitKey(key=self.key("data")),
+            organizations={one: self.pinned(one) for one in MEMBERS},
+            **self.round_task(),
+        )
+
+    def publish_task(self) -> PublishTask:
+        return PublishTask(
+            mode="Round",
+            snapshot_prefix=self.snapshot_paths.prefix,
+            model_key=TransitKey(key=self.model),
+            round=self.aggregate_task(),
+            **self.settings(),
+        )
+
+    def aggregate(self) -> list[Ended]:
+        return [self.run(self.aggregate_task(), index=index) for index in range(self.shards)]
+
+    def publish(self) -> Ended:
+        return self.run(self.publish_task())
+
+    def until_sealed(self, examples: dict[str, int] | None = None) -> dict[str, dict[str, np.ndarray]]:
+        """Everything before the roster; what each member trained."""
+        self.initialize()
+        self.write_plan()
+        trained = {}
+        for number, member in enumerate(MEMBERS):
+            assert self.run(self.fetch_task(member), member).code == 0
+            trained[member] = trained_by(number, read_model(self.work(member) / "base" / "model.safetensors"))
+            self.train(member, trained[member], (examples or {}).get(member, 100 + number))
+            ended = self.seal(member)
+            assert ended.code == 0, ended.message
+        return trained
+
+    def move_to(self, bucket: str) -> None:
+        """Copy what the round has stored so far into another bucket, and go on there."""
+        paths = [self.paths.plan, self.paths.roster, self.base.path]
+        paths += [self.paths.commit(one) for one in self.commits] + [self.paths.sealed(one, 1) for one in self.commits]
+        objects = {path: self.store.get(path, 10**9) for path in paths}
+        self.bucket = bucket
+        for path, content in objects.items():
+            self.store.put_once(path, content)
+
+
+def trained_by(number: int, base: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Weights after some training, different for each member."""
+    random = np.random.default_rng(number)
+    moved = {
+        name: (array + random.normal(scale=0.01, size=array.shape)).astype(array.dtype)
+        for name, array in base.items()
+        if array.dtype.kind == "f"
+    }
+    return base | moved | {"steps": base["steps"] + 1}
+
+
+def read_model(file: Path) -> dict[str, np.ndarray]:
+    """All tensors of a file that has no BF16."""
+    kinds = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8"}
+    with TensorFile.open(file) as tensors:
+        return {
+            spec.name: np.frombuffer(b"".join(tensors.raw(spec.name)), kinds[spec.dtype]).reshape(spec.shape)
+            for spec in tensors.layout.tensors
+        }
