@@ -83,6 +83,17 @@ def test_a_model_whose_rounds_are_finished_is_ready():
     assert decided.status["keyVersion"] == 2
 
 
+def test_a_model_is_ready_only_when_its_last_round_says_so_too():
+    decided = decide(seen(snapshots=snapshots(0, 1, 2, 3), current=federated_round(3)), NOW)
+    assert decided.actions == ()
+    assert (ready(decided)["status"], ready(decided)["reason"]) == ("False", "Training")
+    assert "round 3 of 3" in ready(decided)["message"]
+
+
+def test_no_round_begins_before_the_one_before_it_is_finished():
+    assert decide(seen(snapshots=snapshots(0, 1), current=federated_round(1)), NOW).actions == ()
+
+
 def test_a_round_that_failed_stops_the_model_and_says_how_to_go_on():
     decided = decide(seen(snapshots=snapshots(0), current=over(1, "QuorumNotReached")), NOW)
     assert decided.actions == ()

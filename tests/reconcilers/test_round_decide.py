@@ -209,7 +209,7 @@ def test_a_member_that_hangs_is_excluded_at_the_deadline():
     observed = training(statuses, commits=commits)
     assert decide(observed, NOW).actions == ()
     (action,) = decide(observed, AFTER_TRAIN).actions
-    assert [(one.organization, one.reason) for one in action.roster.excluded] == [("hungary", "Late")]
+    assert [(one.organization, one.reason) for one in action.roster.excluded] == [("hungary", "DeadlineExceeded")]
 
 
 def test_after_the_roster_members_are_closed_and_the_aggregation_starts():

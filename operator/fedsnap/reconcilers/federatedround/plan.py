@@ -11,6 +11,7 @@ from fedsnap.api.schema import parse_duration
 from fedsnap.builders import names, objects
 from fedsnap.formats.control import MAX_SHARDS, Aggregator, BaseSnapshot, Excluded, Plan, Roster, RosterMember
 from fedsnap.formats.digests import digest_bytes
+from fedsnap.reconcilers.federatedround import messages as say
 from fedsnap.reconcilers.federatedround.observed import Observed, in_training
 from fedsnap.reconcilers.federatedround.steps import exclusions
 from fedsnap.secagg.encoding import scale_exponent
@@ -18,7 +19,7 @@ from fedsnap.secagg.encoding import scale_exponent
 T = TypeVar("T")
 # A shard's sums take up to four times the bytes of its weights, and one object of the store holds 5 GiB.
 _SHARD_BYTES = 1024**3
-_NO_REPLY = ("Late", "no valid update before the deadline")
+_NO_REPLY = (say.DEADLINE_EXCEEDED, "no valid update before the deadline")
 
 
 def make_plan(observed: Observed, aggregator: Aggregator, now: datetime) -> Plan:

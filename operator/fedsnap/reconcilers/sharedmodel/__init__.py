@@ -24,7 +24,7 @@ from fedsnap.reconcilers.jobstate import read_jobs
 from fedsnap.reconcilers.loop import Key, Plan
 from fedsnap.reconcilers.sharedmodel.actions import INITIALIZE
 from fedsnap.reconcilers.sharedmodel.decide import decide
-from fedsnap.reconcilers.sharedmodel.observed import Observed, latest_number
+from fedsnap.reconcilers.sharedmodel.observed import Observed, is_finished, latest_number
 
 ROUND, SNAPSHOT = of_kind(FederatedRound), of_kind(ModelSnapshot)
 
@@ -61,10 +61,14 @@ class ModelReconciler:
             key_problem=problem,
             snapshots=snapshots,
             initial=initial,
-            current=await self._round(model, (latest_number(snapshots, initial) or 0) + 1),
+            current=await self._current(model, latest_number(snapshots, initial) or 0),
             template=template,
             jobs=tuple(jobs),
         )
+
+    async def _current(self, model: SharedModel, latest: int) -> FederatedRound | None:
+        last = await self._round(model, latest) if latest else None
+        return last if last and not is_finished(last) else await self._round(model, latest + 1)
 
     async def _round(self, model: SharedModel, number: int) -> FederatedRound | None:
         namespace, name = model.key

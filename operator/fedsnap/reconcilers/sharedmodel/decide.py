@@ -51,11 +51,11 @@ def _standing(observed: Observed, now: datetime) -> Standing:
         return Standing(False, "KeyNotReady", observed.key_problem)  # reads as a table
     latest = observed.latest
     wanted = observed.model.spec.training.rounds
-    if latest is not None and latest >= wanted:
+    if latest is not None and latest >= wanted and observed.number > latest:
         return Standing(True, "Trained", f"{latest} of {wanted} rounds are finished")
     if observed.model.spec.suspend:
         return _not_ready("Suspended", "spec.suspend is true: no new round is created")
-    return _first_weights(observed, now) if latest is None else _next_round(observed, latest + 1)
+    return _first_weights(observed, now) if latest is None else _next_round(observed, observed.number)
 
 
 def _not_ready(reason: str, message: str, *actions: Action) -> Standing:

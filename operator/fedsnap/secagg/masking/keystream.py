@@ -60,7 +60,7 @@ def apply_masks(block: Ring, start: int, masks: Sequence[Mask]) -> None:
         part = block[begin : begin + COORDINATES_AT_ONCE]
         nothing, mask_values = zeros[: 4 * len(part)], values[: len(part)]
         for cipher, operation in ciphers:
-            cipher.update_into(memoryview(nothing), memoryview(stream))
+            cipher.update_into(nothing.data, stream.data)
             operation(part, mask_values, out=part)
 
 
