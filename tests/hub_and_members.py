@@ -73,6 +73,7 @@ class Hub:
     model: str
     base: BaseSnapshot | None = None
     layout_digest: str = ""
+    coordinates: int = 0
     bucket: str = "snapshots"
     round: int = 1
     clip_norm: str = "8"
@@ -192,8 +193,8 @@ class Hub:
         """Take what a publication reported as the base of the next round."""
         assert ended.code == 0, ended.message
         made = PublishResult.model_validate(ended.message)
-        self.base = BaseSnapshot(**made.model_dump(exclude={"layout_digest"}))
-        self.layout_digest = made.layout_digest
+        self.base = BaseSnapshot(**made.model_dump(exclude={"layout_digest", "coordinates"}))
+        self.layout_digest, self.coordinates = made.layout_digest, made.coordinates
         return made
 
     def write_plan(self, **changes) -> None:
@@ -214,7 +215,9 @@ class Hub:
             "seed": 7,
             "accept_by": datetime.now(UTC) + timedelta(minutes=5),
             "train_by": datetime.now(UTC) + timedelta(hours=1),
+            "bucket": self.bucket,
             "base": self.base,
+            "coordinates": self.coordinates,
             "layout_digest": self.layout_digest,
             "hyperparameters": Hyperparameters(),
             "aggregator": Aggregator(public_key=public, wrapped_private_key=wrapped),

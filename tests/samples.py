@@ -57,6 +57,7 @@ def model_snapshot(number=0):
         "round": number,
         "encryption": encryption,
         "location": {"bucket": "fedsnap", "path": f"snapshots/heart/{number}/1/model.safetensors.c2sp"},
+        "coordinates": 50,
         "plaintextSize": 100,
         "ciphertextSize": 200,
     }
@@ -91,7 +92,10 @@ def plan(attempt=1, **more):
         "secure_aggregation": "Plain",
         "clip_norm": "8",
         "scale_exponent": 20,
+        "retries": 1,
         "seed": 7,
+        "bucket": "fedsnap",
+        "coordinates": 50,
         "accept_by": NOW + timedelta(minutes=5),
         "train_by": NOW + timedelta(hours=2),
         "base": BaseSnapshot.of(model_snapshot().spec),
@@ -119,7 +123,7 @@ def participation(name="cleveland", stage="Invited", status=None, meta=None, **s
         "trainBy": "2026-11-24T14:00:00Z",
         "stage": stage,
     }
-    where = {"name": "research-heart-1-1", "namespace": f"member-{name}", "uid": "u", "resourceVersion": "1"}
+    where = {"name": "research.heart-1.1", "namespace": f"member-{name}", "uid": "u", "resourceVersion": "1"}
     return Participation.model_validate({"metadata": where | (meta or {}), "spec": made | spec, "status": status or {}})
 
 

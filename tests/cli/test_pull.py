@@ -30,6 +30,7 @@ def document(hub, **changes):
         model_ref={"name": "heart"},
         round=0,
         layout_digest=hub.layout_digest,
+        coordinates=hub.coordinates,
         encryption=base.model_dump(include={"vault_mount", "vault_key", "key_version", "wrapped_key"}),
         location={"bucket": hub.bucket, "path": base.path},
         **base.model_dump(

@@ -63,8 +63,10 @@ def make_plan(**changes):
         "seed": 7,
         "accept_by": NOON,
         "train_by": NOON + timedelta(hours=2),
+        "bucket": "fedsnap",
         "base": base,
         "layout_digest": DIGEST,
+        "coordinates": 50,
         "hyperparameters": Hyperparameters(proximal_mu="0.1"),
         "aggregator": Aggregator(public_key="A" * 43 + "=", wrapped_private_key="vault:v1:abcd"),
     }

@@ -115,7 +115,7 @@ def _participation(namespace, model="heart"):
         "hyperparameters": {},
         "acceptBy": "2030-01-01T00:00:00Z",
     }
-    metadata = {"namespace": namespace, "name": "research-heart-1-1"}
+    metadata = {"namespace": namespace, "name": "research.heart-1.1"}
     return {"apiVersion": "fedsnap.dev/v1alpha1", "kind": "Participation", "metadata": metadata, "spec": spec}
 
 
@@ -183,9 +183,9 @@ async def test_a_participant_reads_and_reports_on_its_own_participation_and_cann
 async def test_a_participant_cannot_see_the_participations_of_another_or_the_namespaces(site, participant):
     await Applier(site.requests).apply([_participation(site.them.mailbox)])
     with pytest.raises(PermissionDenied):
-        await participant.get(PARTICIPATION, site.them.mailbox, "research-heart-1-1")
+        await participant.get(PARTICIPATION, site.them.mailbox, "research.heart-1.1")
     with pytest.raises(PermissionDenied):
-        await participant.apply_status(PARTICIPATION, site.them.mailbox, "research-heart-1-1", {"rule": "r"})
+        await participant.apply_status(PARTICIPATION, site.them.mailbox, "research.heart-1.1", {"rule": "r"})
     for resource, namespace in ((PARTICIPATION, None), (NAMESPACE, None), (SECRET, site.us.namespace), (POD, None)):
         with pytest.raises(PermissionDenied):
             await participant.list(resource, namespace)

@@ -30,7 +30,7 @@ def test_a_member_that_was_asked_just_now_need_not_have_answered():
 def test_a_silent_member_is_named_with_what_waits_for_it():
     condition = connected(participation(meta=ASKED), now=NOW + timedelta(minutes=5))
     assert (condition["status"], condition["reason"]) == ("False", "Silent")
-    assert "research-heart-1-1" in condition["message"]
+    assert "research.heart-1.1" in condition["message"]
 
 
 def test_the_latest_heartbeat_is_kept():

@@ -38,6 +38,6 @@ def test_a_job_of_the_hub_wakes_its_round():
 
 
 def test_a_training_job_wakes_the_participation_in_the_mailbox():
-    labels = {names.LABEL_PARTICIPATION: "research-heart-1-1", names.LABEL_MODEL: "heart"}
+    labels = {names.LABEL_PARTICIPATION: "research.heart-1.1", names.LABEL_MODEL: "heart"}
     obj = {"metadata": {"name": "j", "namespace": "cleveland", "labels": labels}}
-    assert woken("participant", obj) == {"Participation/mailbox/research-heart-1-1"}
+    assert woken("participant", obj) == {"Participation/mailbox/research.heart-1.1"}

@@ -16,8 +16,8 @@ from fedsnap.formats.control import Commit, SealedObject
 from fedsnap.formats.digests import digest_of
 from fedsnap.formats.signed import payload_of, sign_control
 from fedsnap.reconcilers.federatedround.commits import Commits
-from fedsnap.reconcilers.federatedround.observed import Observed
-from samples import DIGEST, NOW, WRAPPED, federated_round, organization, participation
+from fedsnap.reconcilers.federatedround.observed import Observed, StoredPlan
+from samples import DIGEST, NOW, WRAPPED, federated_round, organization, participation, plan
 
 pytestmark = pytest.mark.services
 KEY = Ed25519PrivateKey.generate()
@@ -77,7 +77,8 @@ def upload(store, found, name, value, *, key=KEY, sealed=True):
 
 
 async def check(store, found):
-    return await Commits(store, found, DIGEST, NOW).checked()
+    stored = StoredPlan(plan(coordinates=COORDINATES), DIGEST, found.paths.plan)
+    return await Commits(store, found, stored, NOW).checked()
 
 
 async def test_a_commit_whose_update_is_there_counts(store, found):
@@ -95,6 +96,8 @@ async def test_a_commit_whose_update_is_there_counts(store, found):
         ({}, {"sealed": False}, "SealedUpdateMissing"),
         ({"organization": "hungary"}, {}, "CommitMismatch"),
         ({"plan_digest": "sha256:" + "0" * 64}, {}, "CommitMismatch"),
+        ({"aggregator_key": None}, {}, "CommitInvalid"),
+        ({"masking_secret": WRAPPED}, {}, "CommitInvalid"),
         ({"sealed": SealedObject(path="rounds/elsewhere", size=96, digest=DIGEST)}, {}, "CommitInvalid"),
     ],
 )

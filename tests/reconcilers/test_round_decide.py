@@ -39,6 +39,7 @@ ROSTER = Roster(
 PUBLISHED = PublishResult(
     content_root=DIGEST,
     layout_digest=DIGEST,
+    coordinates=50,
     plaintext_digest=DIGEST,
     plaintext_size=10,
     ciphertext_digest=DIGEST,

@@ -16,11 +16,11 @@ def test_a_rule_says_how_often_it_accepted_and_what_last():
     accepted = participation(status={"decision": "Accepted", "rule": "heart"}, meta=OFFERED)
     refused = participation(
         status={"decision": "Refused", "rule": "heart"},
-        meta={"creationTimestamp": "2026-11-24T11:30:00Z", "name": "research-heart-2-1"},
+        meta={"creationTimestamp": "2026-11-24T11:30:00Z", "name": "research.heart-2.1"},
     )
     (used,) = status(sharing_policy(), refused, accepted)["rules"]
     assert used["roundsAllowed"] == 1
-    assert (used["lastDecision"], used["lastDecisionTime"]) == ("Refused: research-heart-2-1", "2026-11-24T11:30:00Z")
+    assert (used["lastDecision"], used["lastDecisionTime"]) == ("Refused: research.heart-2.1", "2026-11-24T11:30:00Z")
 
 
 def test_a_rule_that_was_never_asked_says_nothing():

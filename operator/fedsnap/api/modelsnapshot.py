@@ -64,6 +64,7 @@ class ModelSnapshotSpec(Model):
     round: int = Field(description="Number of the round that made it; 0 is the initial snapshot.", ge=0)
     content_root: Digest = Field(description="Identity of the weights, independent of file format and encryption.")
     layout_digest: Digest = Field(description="Digest of tensor names, dtypes and shapes.")
+    coordinates: int = Field(description="Elements of all floating tensors: what training changes.", ge=1)
     plaintext_digest: Digest = Field(description="SHA-256 of the safetensors file.")
     plaintext_size: int = Field(description="Size of the safetensors file in bytes.", ge=8)
     ciphertext_digest: Digest = Field(description="SHA-256 of the published bytes.")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedsnap.builders.names import LABEL_ATTEMPT
+from fedsnap.builders.names import ANNOTATION_PLAN, LABEL_ATTEMPT
 from fedsnap.builders.pods import PodSpec, own_container, pod, trainer_container
 
 Object = dict[str, Any]
@@ -18,6 +18,7 @@ class JobIdentity:
     """What a Job is called and whom it belongs to.
 
     Attributes:
+        plan_digest: of the plan that it works for; None where there is no round yet.
         owner: ownerReference; None where the owner is in another cluster or namespace.
         deadline_s: seconds after which the Job controller ends it.
     """
@@ -27,6 +28,7 @@ class JobIdentity:
     labels: Mapping[str, str]
     attempt: int
     deadline_s: int
+    plan_digest: str | None = None
     owner: Mapping[str, Any] | None = None
 
     def metadata(self) -> dict[str, Any]:
@@ -36,6 +38,8 @@ class JobIdentity:
             "namespace": self.namespace,
             "labels": {**self.labels, LABEL_ATTEMPT: str(self.attempt)},
         }
+        if self.plan_digest:
+            made["annotations"] = {ANNOTATION_PLAN: self.plan_digest}
         if self.owner:
             made["ownerReferences"] = [dict(self.owner)]
         return made

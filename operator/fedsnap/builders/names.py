@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 
-from fedsnap.api.schema import GROUP
+from fedsnap.api.schema import GROUP, Digest
 
 MAX_NAME = 63
+_DIGEST_SHOWN = 10
 
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_MODEL = f"{GROUP}/model"
@@ -17,16 +18,18 @@ LABEL_PARTICIPATION = f"{GROUP}/participation"
 LABEL_STAGE = f"{GROUP}/stage"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_ROUND_ATTEMPT = f"{GROUP}/round-attempt"
+# What an object was made for: one of the same name that was made for something else is never taken for it.
+ANNOTATION_PLAN = f"{GROUP}/plan-digest"
 MANAGER = "fedsnap"
 
 
-def joined(*parts: str) -> str:
-    """Parts joined by `-`, shortened to a label's length by a digest of the whole where they are too long."""
-    name = "-".join(parts)
+def joined(*parts: str, separator: str = "-") -> str:
+    """Parts joined, shortened to a label's length by a digest of the whole where they are too long."""
+    name = separator.join(parts)
     if len(name) <= MAX_NAME:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: MAX_NAME - 9].rstrip('-')}-{digest}"
+    return f"{name[: MAX_NAME - 9].rstrip('-.')}-{digest}"
 
 
 def round_name(model: str, number: int) -> str:
@@ -40,13 +43,18 @@ def snapshot_name(model: str, number: int) -> str:
 
 
 def participation_name(round_namespace: str, round_name: str, attempt: int) -> str:
-    """Name of a Participation; rounds of all the hub's namespaces meet in a member's mailbox."""
-    return joined(round_namespace, round_name, str(attempt))
+    """Name of a Participation; rounds of all the hub's namespaces meet in a member's mailbox.
+
+    No part holds a dot, so that no two rounds share a name.
+    """
+    return joined(round_namespace, round_name, str(attempt), separator=".")
 
 
-def train_job_name(participation: str, organization: str, attempt: int) -> str:
-    """Name of a training Job: round, organization, stage and attempt."""
-    return joined(participation, organization, "train", str(attempt))
+def member_job_name(plan_digest: Digest, round_name: str, organization: str, stage: str, attempt: int) -> str:
+    """Name of a member's Job: round, organization, stage and attempt; the plan's digest tells equal ones apart."""
+    whole = "-".join((round_name, organization, stage, str(attempt)))
+    digest = hashlib.sha256(f"{plan_digest}/{whole}".encode()).hexdigest()[:_DIGEST_SHOWN]
+    return f"{whole[: MAX_NAME - 1 - _DIGEST_SHOWN].rstrip('-')}-{digest}"
 
 
 def stage_job_name(round_name: str, round_attempt: int, stage: str, attempt: int) -> str:

@@ -16,6 +16,11 @@ def sealed_context(plan_digest: Digest, organization: str, train_attempt: int) -
     return b"fedsnap/sealed/v1\0" + digest_bytes(plan_digest) + name + b"\0" + train_attempt.to_bytes(4, "big")
 
 
+def masking_secret_context(plan_digest: Digest, organization: str) -> bytes:
+    """Vault derivation context of the secret that a member's keys in a masked attempt follow from, 32 bytes."""
+    return hashlib.sha256(b"fedsnap/masking-secret/v1\0" + digest_bytes(plan_digest) + organization.encode()).digest()
+
+
 def aggregator_info(plan_digest: Digest, organization: str) -> bytes:
     """HPKE info under which a sealing key is encrypted to the aggregation Job."""
     return b"fedsnap/aggregator/v1\0" + digest_bytes(plan_digest) + organization.encode()

@@ -64,7 +64,7 @@ DecimalText = Annotated[
 ]
 PublicKey = Annotated[str, Field(min_length=44, max_length=44, pattern=r"^[A-Za-z0-9+/]{43}=$")]
 SealedKey = Annotated[str, Field(min_length=4, max_length=256, pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
-Label = Annotated[str, Field(min_length=1, max_length=64)]
+Label = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_./-]+$")]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 Positive = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 
@@ -131,13 +131,16 @@ class Plan(Control):
     quorum: Annotated[int, Field(ge=1, le=MAX_MEMBERS)]
     image: ImageReference
     secure_aggregation: AggregationMode
+    retries: Annotated[int, Field(ge=0, le=10)] = 0
     clip_norm: Decimal
     scale_exponent: Annotated[int, Field(ge=8, le=40)]
     seed: Count
     accept_by: Timestamp
     train_by: Timestamp
+    bucket: Key
     base: BaseSnapshot
     layout_digest: Digest
+    coordinates: Positive = Field(description="Length of an update: elements of all floating tensors of the base.")
     hyperparameters: Hyperparameters
     aggregator: Aggregator
     shards: Annotated[int, Field(ge=1, le=MAX_SHARDS)] = 1
@@ -158,6 +161,14 @@ class SealedObject(Record):
     digest: Digest
 
 
+class MaskingKeys(Record):
+    """What a commit says of its sender's keys in a masked attempt: they serve this attempt alone."""
+
+    mask_key: PublicKey = Field(description="Raw X25519 public key, base64.")
+    box_key: PublicKey = Field(description="Raw X25519 public key, base64.")
+    self_mask_digest: Digest = Field(description="Digest of the seed of the sender's own mask.")
+
+
 class Commit(Control):
     """An organization's word for its update, given after training."""
 
@@ -174,7 +185,11 @@ class Commit(Control):
     clip_factor: DecimalText
     saturated: Count = Field(description="Coordinates that rounding put beyond the bound of the encoding.")
     wrapped_key: WrappedKey = Field(description="The update's data key, for the organization itself.")
-    aggregator_key: SealedKey | None = Field(None, description="The same key, HPKE-encrypted to the aggregator.")
+    aggregator_key: SealedKey | None = Field(None, description="Plain: the same key, HPKE-encrypted to the aggregator.")
+    masking: MaskingKeys | None = Field(None, description="Masked: the sender's keys in this attempt.")
+    masking_secret: WrappedKey | None = Field(
+        None, description="Masked: what these keys follow from, for the organization itself."
+    )
     environment: Annotated[dict[Label, Annotated[str, Field(max_length=128)]], Field(max_length=16)] = Field(
         default_factory=dict
     )
@@ -269,6 +284,7 @@ class SnapshotRecord(Control):
     vault_mount: Key
     vault_key: Key
     key_version: Positive
+    coordinates: Positive
     path: ObjectPath
     base_content_root: Digest | None = None
     plan_digest: Digest | None = None

@@ -111,7 +111,9 @@ def _fail(environment: Environment, reason: str, message: str, code: int) -> int
 def _report(environment: Environment, text: str) -> None:
     path = Path(environment.values.get("FEDSNAP_TERMINATION_LOG") or "/dev/termination-log")
     if len(text.encode()) > MAX_MESSAGE_BYTES:
-        raise ValueError(f"a termination message holds {MAX_MESSAGE_BYTES} bytes, this one has {len(text.encode())}")
+        # The work is done and stored: failing now would only hide it.
+        log("termination message too long", expected=MAX_MESSAGE_BYTES, bytes=len(text.encode()))
+        return
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:

@@ -6,16 +6,19 @@ from fedsnap.clients.errors import ClientError, Misconfigured, NotFound, Permiss
 from fedsnap.formats.errors import InvalidFormat
 from fedsnap.jobs.results import EXIT_CONFIGURATION, EXIT_PERMISSION_DENIED, EXIT_REFUSED_INPUT, EXIT_RETRY
 from fedsnap.secagg.errors import NonFiniteUpdate, UpdateRefused
+from fedsnap.secagg.masking.errors import MaskingRefused
 
-BAD_BYTES = (InvalidFormat, UpdateRefused)
+BAD_BYTES = (InvalidFormat, UpdateRefused, MaskingRefused)
 
 
 class Refused(Terminal):
     """The input is bad and stays bad: a malformed update, a wrong digest, a signature that does not hold."""
 
 
-def refusal(error: InvalidFormat | UpdateRefused) -> Refused:
+def refusal(error: InvalidFormat | UpdateRefused | MaskingRefused) -> Refused:
     """The refusal that says what `formats` and `secagg` found wrong."""
+    if isinstance(error, MaskingRefused):
+        return Refused(error.reason.value, str(error))
     reason = "UpdateNotFinite" if isinstance(error, NonFiniteUpdate) else type(error).__name__
     return Refused(reason, str(error))
 

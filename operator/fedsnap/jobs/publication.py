@@ -30,12 +30,19 @@ class Weights:
     file: Path
     content_root: str
     layout_digest: str
+    coordinates: int
 
     @classmethod
     def of(cls, file: Path) -> Weights:
         """Read the identity of `file`."""
         with TensorFile.open(file) as tensors:
-            return cls(file=file, content_root=content_root(tensors), layout_digest=tensors.layout.digest)
+            layout = tensors.layout
+            return cls(
+                file=file,
+                content_root=content_root(tensors),
+                layout_digest=layout.digest,
+                coordinates=layout.coordinates,
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +144,7 @@ def _result(weights: Weights, record: KeyRecord, made: Encrypted, path: str) -> 
     return PublishResult(
         content_root=weights.content_root,
         layout_digest=weights.layout_digest,
+        coordinates=weights.coordinates,
         plaintext_digest=made.plaintext.digest,
         plaintext_size=made.plaintext.size,
         ciphertext_digest=made.ciphertext.digest,

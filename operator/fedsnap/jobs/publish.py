@@ -55,6 +55,8 @@ def _publish_first(task: PublishTask, publication: Publication, work: Path, dire
         _expect_finite(made)
         canonicalize(made, file)
     weights = Weights.of(file)
+    if not weights.coordinates:
+        raise Refused("NothingToTrain", "the first weights have no elements of type F16, BF16, F32 or F64")
     if task.layout_digest not in (None, weights.layout_digest):
         raise Refused(
             "LayoutMismatch",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
@@ -15,7 +17,7 @@ from fedsnap.jobs.errors import Refused
 from fedsnap.jobs.results import MAX_METRICS
 
 _MAX_REPORT_BYTES = 64 * 1024
-ShortName = Annotated[str, Field(min_length=1, max_length=64)]
+ShortName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_./-]+$")]
 ShortText = Annotated[str, Field(max_length=128)]
 
 
@@ -34,10 +36,8 @@ def read_report(path: Path) -> Report:
     Raises:
         Refused: ReportMissing or ReportInvalid, with the first thing that is wrong.
     """
-    if not path.is_file():
-        raise Refused("ReportMissing", "the trainer wrote no report.json into FEDSNAP_OUTPUT_DIR")
     try:
-        with path.open("rb") as file:
+        with _open_own(path) as file:
             data = file.read(_MAX_REPORT_BYTES + 1)
     except OSError:
         raise Refused("ReportMissing", "the trainer wrote no report.json into FEDSNAP_OUTPUT_DIR") from None
@@ -52,13 +52,26 @@ def read_report(path: Path) -> Report:
         raise Refused("ReportInvalid", f"report.json is wrong at {where!r}: {first['msg']}") from None
 
 
+def _open_own(path: Path) -> BinaryIO:
+    """A regular file that the trainer wrote; never what a link or a pipe of its making leads to.
+
+    Raises:
+        OSError: where it is none.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(path)
+    return os.fdopen(descriptor, "rb")
+
+
 def open_update(path: Path) -> TensorFile:
     """The weights that the trainer wrote.
 
     Raises:
         Refused: UpdateMissing or UpdateInvalid (not safetensors, truncated, trailing bytes).
     """
-    if not path.is_file():
+    if path.is_symlink() or not path.is_file():
         raise Refused("UpdateMissing", "the trainer wrote no model.safetensors into FEDSNAP_OUTPUT_DIR")
     try:
         return TensorFile.open(path)
@@ -70,8 +83,12 @@ def expect_same_model(plan: Plan, base: TensorFile, trained: TensorFile) -> None
     """The trainer left the base alone, and wrote the same tensors.
 
     Raises:
-        Refused: BaseChanged or LayoutMismatch, naming the first tensor that differs.
+        Refused: PlanMismatch, BaseChanged or LayoutMismatch, naming the first tensor that differs.
     """
+    if base.layout.coordinates != plan.coordinates:
+        raise Refused(
+            "PlanMismatch", f"the plan says {plan.coordinates} coordinates, the base has {base.layout.coordinates}"
+        )
     if content_root(base) != plan.base.content_root:
         raise Refused("BaseChanged", "the trainer changed base/model.safetensors; it must write to FEDSNAP_OUTPUT_DIR")
     difference = base.layout.first_difference(trained.layout)

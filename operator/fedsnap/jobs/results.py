@@ -71,6 +71,7 @@ class PublishResult(Result):
     vault_mount: Key
     vault_key: Key
     key_version: int = Field(ge=1)
+    coordinates: int = Field(ge=1)
     path: ObjectPath
 
 

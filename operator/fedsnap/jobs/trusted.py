@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,10 +15,9 @@ from fedsnap.formats.paths import RoundPaths
 from fedsnap.formats.signed import Signed, read_control
 from fedsnap.jobs.errors import Refused
 from fedsnap.jobs.tasks import AggregateTask, RoundTask
-from fedsnap.secagg.encoding import FixedPoint
+from fedsnap.secagg.encoding import COORDINATE_BYTES, FixedPoint
 
 MAX_CONTROL_BYTES = 1024 * 1024
-_COORDINATE_BYTES = 4
 
 
 def valid_now(keys: Iterable[IdentityKey]) -> dict[str, bytes]:
@@ -52,6 +50,16 @@ def expect_member(plan: Plan, organization: str) -> None:
         raise Refused("NotInvited", f"the plan does not name organization {organization!r}; ask the hub")
 
 
+def expect_mode(plan: Plan, commit: Commit) -> None:
+    """Refuse a commit that brings other keys than the plan's mode needs."""
+    masked = plan.secure_aggregation == "Masked"
+    found = (commit.masking is not None, commit.masking_secret is not None, commit.aggregator_key is not None)
+    if found != (masked, masked, not masked):
+        raise Refused(
+            "CommitInvalid", f"the commit of {commit.organization!r} has not the keys of {plan.secure_aggregation} mode"
+        )
+
+
 def codec_of(plan: Plan) -> FixedPoint:
     """The fixed-point encoding that the plan prescribes."""
     return FixedPoint(members=len(plan.organizations), clip_norm=plan.clip_norm, scale_exponent=plan.scale_exponent)
@@ -67,8 +75,8 @@ class Cohort:
 
     @property
     def coordinates(self) -> int:
-        """Length of an update, as most members say: who differs is refused by name, not those who do not."""
-        return Counter(commit.value.coordinates for commit in self.commits.values()).most_common(1)[0][0]
+        """Length of an update."""
+        return self.plan.coordinates
 
     @property
     def weights(self) -> dict[str, int]:
@@ -117,7 +125,7 @@ def _check_commit(cohort: Cohort, task: AggregateTask, organization: str, commit
         "plan digest": task.plan_digest,
         "sealed path": RoundPaths(task.round_prefix).sealed(organization, commit.train_attempt),
         "coordinates": cohort.coordinates,
-        "sealed size": ciphertext_size(_COORDINATE_BYTES * cohort.coordinates),
+        "sealed size": ciphertext_size(COORDINATE_BYTES * cohort.coordinates),
     }
     found = {
         "organization": commit.organization,
@@ -126,6 +134,7 @@ def _check_commit(cohort: Cohort, task: AggregateTask, organization: str, commit
         "coordinates": commit.coordinates,
         "sealed size": commit.sealed.size,
     }
+    expect_mode(cohort.plan, commit)
     for name, wanted in expected.items():
         if found[name] != wanted:
             raise Refused(

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fedsnap.clients.cluster import LostRace, ResourceType
+from fedsnap.builders.names import ANNOTATION_PLAN
+from fedsnap.clients.cluster import LostRace, ResourceType, of_object
+from fedsnap.clients.errors import Conflict
 from fedsnap.reconcilers.context import Context
 
 
@@ -39,7 +41,10 @@ class ApplyObject:
 
 @dataclass(frozen=True, slots=True)
 class CreateObject:
-    """Creation of an object that others may change later; one that exists already is left as it is."""
+    """Creation of an object that others may change later; one that exists already is left as it is.
+
+    Where the object says for which plan it was made, one of another plan is a conflict, not the same thing.
+    """
 
     obj: Mapping[str, Any]
     hub: bool = False
@@ -56,6 +61,21 @@ class CreateObject:
         except LostRace as error:
             if error.reason != "AlreadyExists":
                 raise
+            await self._expect_same_plan(context)
+
+    async def _expect_same_plan(self, context: Context) -> None:
+        metadata = self.obj["metadata"]
+        wanted = (metadata.get("annotations") or {}).get(ANNOTATION_PLAN)
+        if wanted is None:
+            return
+        there = await context.client(hub=self.hub).get(of_object(self.obj), metadata["namespace"], metadata["name"])
+        found = ((there or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION_PLAN)
+        if there is not None and found != wanted:
+            raise Conflict(
+                "NameTaken",
+                f"{self.obj['kind']} {metadata['namespace']}/{metadata['name']} was made for plan {found or 'none'}, "
+                f"expected {wanted}; find out who made it, then delete it",
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ def snapshot_record(model: SharedModel, number: int, result: PublishResult) -> d
         round=number,
         content_root=result.content_root,
         layout_digest=result.layout_digest,
+        coordinates=result.coordinates,
         plaintext_digest=result.plaintext_digest,
         plaintext_size=result.plaintext_size,
         ciphertext_digest=result.ciphertext_digest,

@@ -17,6 +17,7 @@ from fedsnap.clients.cluster.resources import (
     SERVICE_ACCOUNT,
     ResourceType,
     of_kind,
+    of_object,
 )
 from fedsnap.clients.cluster.watch import WatchEvent
 
@@ -36,4 +37,5 @@ __all__ = [
     "ResourceType",
     "WatchEvent",
     "of_kind",
+    "of_object",
 ]

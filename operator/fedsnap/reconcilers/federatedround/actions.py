@@ -131,6 +131,7 @@ class StartHubJob:
             labels=names.stage_labels(spec.model_ref.name, namespace, name, self.observed.attempt, self.stage),
             attempt=self.attempt,
             deadline_s=int(parse_duration(spec.deadlines.aggregate).total_seconds()),
+            plan_digest=self.plan.digest,
             owner=self.observed.owner,
         )
 

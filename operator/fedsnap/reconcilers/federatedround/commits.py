@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,8 +12,9 @@ from fedsnap.clients.store import Store
 from fedsnap.formats.cobblestone import ciphertext_size
 from fedsnap.formats.control import Commit
 from fedsnap.jobs.errors import Refused
+from fedsnap.jobs.trusted import expect_mode
 from fedsnap.reconcilers.controlfiles import read_signed
-from fedsnap.reconcilers.federatedround.observed import CheckedCommit, Observed
+from fedsnap.reconcilers.federatedround.observed import CheckedCommit, Observed, StoredPlan
 from fedsnap.secagg.encoding import COORDINATE_BYTES
 
 
@@ -24,7 +24,7 @@ class Commits:
 
     store: Store
     found: Observed
-    plan_digest: str
+    plan: StoredPlan
     now: datetime
 
     async def checked(self) -> dict[str, CheckedCommit]:
@@ -35,7 +35,7 @@ class Commits:
         """
         ready = [name for name, one in self.found.participations.items() if one.status.outcome == "Succeeded"]
         looks = await asyncio.gather(*(self._look(name) for name in ready))
-        return _of_one_length(dict(zip(ready, looks, strict=True)))
+        return dict(zip(ready, looks, strict=True))
 
     async def _look(self, name: str) -> CheckedCommit:
         try:
@@ -52,14 +52,21 @@ class Commits:
             raise Refused("CommitMissing", f"the member reports success, but {path} is not there")
         commit = signed.value
         said = (commit.organization, commit.plan_digest, signed.digest)
-        if said != (name, self.plan_digest, result.commit_digest):
+        if said != (name, self.plan.digest, result.commit_digest):
             raise Refused("CommitMismatch", f"{path} is not the commit to this plan that the member reported")
+        expect_mode(self.plan.plan, commit)
         await self._expect_sealed(name, commit)
-        return CheckedCommit(digest=signed.digest, examples=commit.examples, coordinates=commit.coordinates)
+        return CheckedCommit(digest=signed.digest, examples=commit.examples)
 
     async def _expect_sealed(self, name: str, commit: Commit) -> None:
         """The sealed update lies where it must, as long as it must be; what it holds only its key can tell."""
-        path, size = self.found.paths.sealed(name, commit.train_attempt), _sealed_size(commit)
+        coordinates = self.plan.plan.coordinates
+        path = self.found.paths.sealed(name, commit.train_attempt)
+        size = ciphertext_size(COORDINATE_BYTES * coordinates)
+        if commit.coordinates != coordinates:
+            raise Refused(
+                "CoordinatesMismatch", f"the update has {commit.coordinates} coordinates, the plan says {coordinates}"
+            )
         if (commit.sealed.path, commit.sealed.size) != (path, size):
             raise Refused("CommitInvalid", f"expected a sealed update of {size} bytes at {path}, the commit differs")
         try:
@@ -68,23 +75,3 @@ class Commits:
             raise Refused("SealedUpdateMissing", f"the member committed to {path}, which is not there") from None
         if stored != size:
             raise Refused("SealedUpdateInvalid", f"expected {size} bytes at {path}, it has {stored}")
-
-
-def _sealed_size(commit: Commit) -> int:
-    return ciphertext_size(COORDINATE_BYTES * commit.coordinates)
-
-
-def _of_one_length(commits: dict[str, CheckedCommit]) -> dict[str, CheckedCommit]:
-    """Updates of one model have one length: that of most of them, so that one that lies excludes nobody but itself."""
-    lengths = Counter(commit.coordinates for commit in commits.values() if commit.refusal is None)
-    if len(lengths) <= 1:
-        return commits
-    (usual, _), *_ = lengths.most_common(1)
-    return {name: _expect_length(commit, usual) for name, commit in commits.items()}
-
-
-def _expect_length(commit: CheckedCommit, usual: int) -> CheckedCommit:
-    if commit.refusal or commit.coordinates == usual:
-        return commit
-    message = f"the update has {commit.coordinates} coordinates, those of most members have {usual}"
-    return CheckedCommit(refusal=("CoordinatesMismatch", message))

@@ -71,13 +71,14 @@ class Gathering:
         plan = await read_signed(Plan, store, found.paths.plan, keys, self.now)
         if plan is None:
             return replace(found, hub_keys=keys)
+        stored = StoredPlan(plan.value, plan.digest, found.paths.plan)
         roster = await read_signed(Roster, store, found.paths.roster, keys, self.now)
         return replace(
             found,
             hub_keys=keys,
-            plan=StoredPlan(plan.value, plan.digest, found.paths.plan),
+            plan=stored,
             roster=roster.value if roster else None,
-            commits={} if roster else await Commits(store, found, plan.digest, self.now).checked(),
+            commits={} if roster else await Commits(store, found, stored, self.now).checked(),
             jobs=tuple(await self._jobs(found)) if roster else (),
         )
 

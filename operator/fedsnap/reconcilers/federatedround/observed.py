@@ -33,7 +33,6 @@ class CheckedCommit:
 
     digest: str = ""
     examples: int = 0
-    coordinates: int = 0
     refusal: tuple[str, str] | None = None
 
 

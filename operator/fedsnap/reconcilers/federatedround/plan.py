@@ -36,13 +36,16 @@ def make_plan(observed: Observed, aggregator: Aggregator, now: datetime) -> Plan
         quorum=spec.participants.quorum,
         image=model.spec.architecture.image,
         secure_aggregation=spec.privacy.secure_aggregation,
+        retries=spec.stragglers.retries,
         clip_norm=spec.privacy.clip_norm,
         scale_exponent=scale_exponent(len(spec.participants.organizations), spec.privacy.clip_norm),
         seed=round_seed(base.spec.content_root, spec.number),
         accept_by=accept_by,
         train_by=accept_by + parse_duration(spec.deadlines.train),
+        bucket=model.spec.publication.store.bucket,
         base=BaseSnapshot.of(base.spec),
         layout_digest=base.spec.layout_digest,
+        coordinates=base.spec.coordinates,
         hyperparameters=spec.hyperparameters,
         aggregator=aggregator,
         shards=min(MAX_SHARDS, 1 + base.spec.plaintext_size // _SHARD_BYTES),
@@ -63,14 +66,14 @@ def _present(found: T | None) -> T:
 
 def participation(observed: Observed, organization: str, stage: Stage, *, suspend: bool) -> dict[str, Any]:
     """The Participation of one organization as the hub wants it now."""
-    stored, model = _present(observed.plan), _present(observed.model)
+    stored = _present(observed.plan)
     plan: Plan = stored.plan
     namespace, name = observed.round.key
     spec = ParticipationSpec(
         organization=organization,
         model=plan.model,
         round=RoundReference(namespace=namespace, name=name, number=plan.round, attempt=plan.attempt),
-        plan=PlanReference(bucket=model.spec.publication.store.bucket, path=stored.path, digest=stored.digest),
+        plan=PlanReference(bucket=plan.bucket, path=stored.path, digest=stored.digest),
         base=BaseKey(
             vault_mount=plan.base.vault_mount, vault_key=plan.base.vault_key, key_version=plan.base.key_version
         ),
@@ -79,7 +82,7 @@ def participation(observed: Observed, organization: str, stage: Stage, *, suspen
         invited=len(plan.organizations),
         quorum=plan.quorum,
         hyperparameters=plan.hyperparameters,
-        retries=observed.round.spec.stragglers.retries,
+        retries=plan.retries,
         accept_by=plan.accept_by,
         train_by=plan.train_by,
         stage=stage,

@@ -31,7 +31,9 @@ class StartTraining:
     def name(self) -> str:
         """The Job's name."""
         one = self.observed.participation
-        return names.train_job_name(one.metadata.name, one.spec.organization, self.attempt)
+        return names.member_job_name(
+            one.spec.plan.digest, one.spec.round.name, one.spec.organization, "train", self.attempt
+        )
 
     def describe(self) -> str:
         """The Job that is created."""
@@ -68,6 +70,7 @@ class StartTraining:
             labels=labels,
             attempt=self.attempt,
             deadline_s=int((self.plan.train_by - self.now).total_seconds()),
+            plan_digest=one.spec.plan.digest,
         )
 
     def _round(self, context: Context) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fedsnap.api.participation import Participation
+from fedsnap.api.participation import BaseKey, Participation
 from fedsnap.api.sharingpolicy import SharingPolicy
 from fedsnap.builders import names
 from fedsnap.clients.cluster import NODE, POD_TEMPLATE, of_kind
@@ -16,6 +16,7 @@ from fedsnap.clients.errors import NotFound, PermissionDenied
 from fedsnap.formats.control import Plan
 from fedsnap.formats.paths import RoundPaths
 from fedsnap.jobs.errors import Refused
+from fedsnap.policies import sharing
 from fedsnap.policies.preflight import KeyState
 from fedsnap.reconcilers.context import Context
 from fedsnap.reconcilers.controlfiles import identity_keys, read_signed, required
@@ -57,7 +58,7 @@ class Gathering:
             policies=policies,
             templates=templates,
             allocatable=await self._allocatable(),
-            key=await self._key(plan) if plan and one.status.decision is None else None,
+            key=await self._key(plan) if plan and self._is_consented(found, plan, policies) else None,
             jobs=jobs,
         )
 
@@ -68,6 +69,11 @@ class Gathering:
         waiting = one.status.decision == "Accepted" and one.spec.stage == "Invited"
         return closed or answered or waiting or any(job.active or job.result.succeeded for job in found.jobs)
 
+    def _is_consented(self, found: Observed, plan: Plan, policies: list[SharingPolicy]) -> bool:
+        """Whether Vault is asked: only about the model of an invitation that the own policies allow."""
+        unanswered = self.participation.status.decision is None
+        return unanswered and sharing.decide(policies, found.request(plan), self.now).allowed
+
     def _hub_keys(self) -> Any:  # noqa: ANN401
         return identity_keys({name: base64.b64decode(key) for name, key in self.context.hub_public_keys.items()})
 
@@ -76,6 +82,12 @@ class Gathering:
         spec = self.participation.spec
         if spec.organization != self.context.organization:
             return None, ("NotAddressed", f"this Participation is for {spec.organization!r}, not for this organization")
+        name = names.participation_name(spec.round.namespace, spec.round.name, spec.round.attempt)
+        if self.participation.metadata.name != name:
+            return None, (
+                "NameMismatch",
+                f"expected this Participation to be named {name!r}; the hub must make it anew",
+            )
         expected = RoundPaths.of(spec.round.namespace, spec.model, spec.round.number, spec.round.attempt)
         if spec.plan.path != expected.plan:
             return None, ("PlanMismatch", f"expected the plan at {expected.plan}, the hub names {spec.plan.path}")
@@ -119,6 +131,11 @@ class Gathering:
         )
 
 
+def _base_key(plan: Plan) -> BaseKey:
+    base = plan.base
+    return BaseKey(vault_mount=base.vault_mount, vault_key=base.vault_key, key_version=base.key_version)
+
+
 def _contradiction(one: Participation, plan: Plan, digest: str) -> str:
     """The first thing that the mailbox says otherwise than the signed plan; empty where they agree."""
     spec = one.spec
@@ -132,6 +149,13 @@ def _contradiction(one: Participation, plan: Plan, digest: str) -> str:
         "quorum": (plan.quorum, spec.quorum),
         "secure aggregation": (plan.secure_aggregation, spec.secure_aggregation),
         "invited": (len(plan.organizations), spec.invited),
+        "bucket": (plan.bucket, spec.plan.bucket),
+        "round name": (names.round_name(plan.model, plan.round), spec.round.name),
+        "accept by": (plan.accept_by, spec.accept_by),
+        "train by": (plan.train_by, spec.train_by),
+        "retries": (plan.retries, spec.retries),
+        "hyperparameters": (plan.hyperparameters, spec.hyperparameters),
+        "base key": (_base_key(plan), spec.base),
     }
     for name, (signed, said) in pairs.items():
         if signed != said:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from fedsnap.formats.control import MaskingKeys
 from fedsnap.formats.digests import Digest, format_digest
 from fedsnap.secagg.masking.context import ephemeral_info, self_mask_data
 from fedsnap.secagg.masking.derivation import SECRET_BYTES, derive, private_key, public_key
-from fedsnap.secagg.masking.files import MaskingKeys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

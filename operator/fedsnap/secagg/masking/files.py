@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from fedsnap.api.schema import Digest, Name
-from fedsnap.formats.control import MAX_MEMBERS, Control, Positive, PublicKey, Record
+from fedsnap.formats.control import MAX_MEMBERS, Control, Positive, Record
 
 PART_BYTES = 64 * 1024 * 1024
 MAX_PARTS = 4096
@@ -19,14 +19,6 @@ ShareText = Annotated[str, Field(min_length=88, max_length=88, pattern=r"^[A-Za-
 BoxText = Annotated[str, Field(min_length=200, max_length=200, pattern=r"^[A-Za-z0-9+/]{198}==$")]
 Sealed = Annotated[str, Field(min_length=4, max_length=128 * 1024, pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
 Members = Annotated[tuple[Name, ...], Field(max_length=MAX_MEMBERS)]
-
-
-class MaskingKeys(Record):
-    """What a commit says of its sender's keys: they serve one attempt."""
-
-    mask_key: PublicKey = Field(description="Raw X25519 public key, base64.")
-    box_key: PublicKey = Field(description="Raw X25519 public key, base64.")
-    self_mask_digest: Digest = Field(description="Digest of the seed of the sender's own mask.")
 
 
 class Box(Record):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from fedsnap.formats.control import MaskingKeys
 from fedsnap.formats.digests import Digest, format_digest
 from fedsnap.secagg.masking.cohort import Limits, expect_members, threshold
 from fedsnap.secagg.masking.context import Attempt
 from fedsnap.secagg.masking.derivation import exchange, private_key
 from fedsnap.secagg.masking.errors import MaskingRefused, Reason
-from fedsnap.secagg.masking.files import MaskingKeys
 
 # Any private key serves to find keys of small order.
 _PROBE = private_key(bytes(range(32)))
