@@ -5,7 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
+import sys
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,27 +27,51 @@ from fedsnap.formats.contexts import round_key_context
 from fedsnap.formats.control import Aggregator, BaseSnapshot, Control, Plan, Roster, RosterMember
 from fedsnap.formats.digests import digest_of
 from fedsnap.formats.paths import RoundPaths, SnapshotPaths
-from fedsnap.formats.signed import payload_of, sign_control
+from fedsnap.formats.signed import parse_payload, payload_of, sign_control
 from fedsnap.formats.tensorfile import TensorFile
 from fedsnap.jobs.aggregate import aggregate
 from fedsnap.jobs.entry import run
 from fedsnap.jobs.fetch import fetch
+from fedsnap.jobs.mask import mask
 from fedsnap.jobs.publish import publish
 from fedsnap.jobs.results import PublishResult
 from fedsnap.jobs.seal import seal
-from fedsnap.jobs.tasks import AggregateTask, FetchTask, PublishTask, SealTask, Task, TransitKey
+from fedsnap.jobs.share import share
+from fedsnap.jobs.tasks import (
+    AggregateTask,
+    CohortLimits,
+    FetchTask,
+    MaskTask,
+    PublishTask,
+    SealTask,
+    ShareTask,
+    Task,
+    TransitKey,
+    UnmaskTask,
+)
+from fedsnap.jobs.unmask import unmask
 from fedsnap.secagg.encoding import scale_exponent
+from fedsnap.secagg.masking.files import Masked, Sharer, ShareRoster, Shares, Survivor, Survivors
 from modelfiles import write_model
 from services import ROOT_TOKEN, S3, Vault, projected_token
 
 MEMBERS = ("a", "b", "c")
+LIMITS = CohortLimits(least_members=3, assumed_colluders=0, least_honest=2, least_difference=2)
 FIRST = {
     "layer.weight": np.linspace(-1, 1, 5000, dtype=np.float32).reshape(50, 100),
     "layer.bias": np.zeros(50, np.float64),
     "half": np.ones(9, np.float16),
     "steps": np.array(0, np.int64),
 }
-JOBS = {FetchTask: fetch, SealTask: seal, AggregateTask: aggregate, PublishTask: publish}
+JOBS = {
+    FetchTask: fetch,
+    SealTask: seal,
+    ShareTask: share,
+    MaskTask: mask,
+    UnmaskTask: unmask,
+    AggregateTask: aggregate,
+    PublishTask: publish,
+}
 
 
 @dataclass(frozen=True)
@@ -71,6 +98,8 @@ class Hub:
     vault: Vault
     directory: Path
     model: str
+    members: tuple[str, ...] = MEMBERS
+    mode: str = "Plain"
     base: BaseSnapshot | None = None
     layout_digest: str = ""
     coordinates: int = 0
@@ -81,16 +110,18 @@ class Hub:
     plan: Plan | None = None
     plan_digest: str = ""
     commits: dict[str, str] = field(default_factory=dict)
+    survivors_digest: str = ""
+    limits: CohortLimits = LIMITS
 
     @classmethod
-    def start(cls, s3: S3, vault: Vault, directory: Path) -> Hub:
-        hub = cls(s3=s3, vault=vault, directory=directory, model=f"m-{uuid.uuid4().hex[:12]}")
-        for name in (hub.model, hub.key("data"), *(hub.key("data", one) for one in MEMBERS)):
+    def start(cls, s3: S3, vault: Vault, directory: Path, **options) -> Hub:
+        hub = cls(s3=s3, vault=vault, directory=directory, model=f"m-{uuid.uuid4().hex[:12]}", **options)
+        for name in (hub.model, hub.key("data"), *(hub.key("data", one) for one in hub.members)):
             vault.key(name)
-        for name in (hub.key("identity"), *(hub.key("identity", one) for one in MEMBERS)):
+        for name in (hub.key("identity"), *(hub.key("identity", one) for one in hub.members)):
             vault.key(name, "ed25519")
         hub.allow_hub_job()
-        for one in MEMBERS:
+        for one in hub.members:
             hub.allow_member_job(one)
         return hub
 
@@ -139,9 +170,12 @@ class Hub:
 
     def overwrite(self, path: str, content: bytes) -> None:
         """What only an attacker with the store's keys can do."""
+        obstore.put(self.raw(self.bucket), path, content)
+
+    def raw(self, bucket: str) -> S3Store:
         keys = self.s3.credentials
-        store = S3Store(
-            self.bucket,
+        return S3Store(
+            bucket,
             endpoint=self.s3.endpoint,
             region="us-east-1",
             access_key_id=(keys / "access-key-id").read_text(),
@@ -149,7 +183,6 @@ class Hub:
             virtual_hosted_style_request=False,
             client_options={"allow_http": True},
         )
-        obstore.put(store, path, content)
 
     def work(self, owner: str) -> Path:
         work = self.directory / owner
@@ -206,12 +239,12 @@ class Hub:
             "model": self.model,
             "round": self.round,
             "attempt": 1,
-            "organizations": MEMBERS,
+            "organizations": self.members,
             "quorum": 2,
             "image": "trainer:dev",
-            "secure_aggregation": "Plain",
+            "secure_aggregation": self.mode,
             "clip_norm": self.clip_norm,
-            "scale_exponent": scale_exponent(len(MEMBERS), self.clip_norm),
+            "scale_exponent": scale_exponent(len(self.members), self.clip_norm),
             "seed": 7,
             "accept_by": datetime.now(UTC) + timedelta(minutes=5),
             "train_by": datetime.now(UTC) + timedelta(hours=1),
@@ -266,9 +299,81 @@ class Hub:
         return AggregateTask(
             shards=self.shards,
             round_key=TransitKey(key=self.key("data")),
-            organizations={one: self.pinned(one) for one in MEMBERS},
+            organizations={one: self.pinned(one) for one in self.members},
             **self.round_task(),
         )
+
+    # The steps of a masked round between roster and aggregation.
+
+    def masking_task(self, kind: type[Task], member: str, **more) -> Task:
+        return kind(
+            organization=member,
+            data_key=TransitKey(key=self.key("data", member)),
+            identity_key=TransitKey(key=self.key("identity", member)),
+            organizations={one: self.pinned(one) for one in self.members},
+            **(self.round_task(member) | {"limits": self.limits, "revealed": ()} | more),
+        )
+
+    def share(self, member: str, **more) -> Ended:
+        return self.run(self.masking_task(ShareTask, member, **more), member)
+
+    def mask(self, member: str, **more) -> Ended:
+        return self.run(self.masking_task(MaskTask, member, **more), member)
+
+    def unmask_task(self, member: str, **more) -> Task:
+        given = {"survivors_digest": self.survivors_digest, "wait_s": 30} | more
+        return self.masking_task(UnmaskTask, member, **given)
+
+    def unmask(self, members: tuple[str, ...]) -> dict[str, Ended]:
+        """Side by side, because each waits for the acks of others."""
+        tasks = {one: self.unmask_task(one) for one in members}
+        with ThreadPoolExecutor(len(tasks)) as pool:
+            ended = {one: pool.submit(self.in_process, task, one) for one, task in tasks.items()}
+        return {one: future.result() for one, future in ended.items()}
+
+    def in_process(self, task: Task, owner: str) -> Ended:
+        """As a pod does: a process of its own."""
+        environment = self.environment(owner, task)
+        module = JOBS[type(task)].__module__
+        done = subprocess.run([sys.executable, "-m", module], env=os.environ | environment, check=False)
+        return Ended(done.returncode, json.loads(Path(environment["FEDSNAP_TERMINATION_LOG"]).read_text()))
+
+    def write_share_roster(self, members: tuple[str, ...]) -> None:
+        shares = {one: self.payload_digest(self.paths.shares(one)) for one in members}
+        sharers = tuple(Sharer(organization=name, shares_digest=digest) for name, digest in shares.items())
+        roster = ShareRoster(context=self.context(Shares, self.paths.shares(members[0])), members=sharers)
+        self.store.put_once(self.paths.share_roster, self.sign(roster))
+
+    def write_survivors(self, members: tuple[str, ...], dropped: tuple[str, ...] = (), **changes) -> None:
+        masked = {one: self.payload_digest(self.paths.masked(one)) for one in members}
+        fields = {
+            "context": self.context(Masked, self.paths.masked(members[0])),
+            "share_roster_digest": self.payload_digest(self.paths.share_roster),
+            "members": tuple(Survivor(organization=name, masked_digest=digest) for name, digest in masked.items()),
+            "dropped": dropped,
+        }
+        survivors = Survivors(**(fields | changes))
+        self.survivors_digest = digest_of(payload_of(survivors))
+        self.store.put_once(self.paths.survivors, self.sign(survivors))
+
+    def payload_digest(self, path: str) -> str:
+        return digest_of(payload(self.store.get(path, 10**6)))
+
+    def context(self, kind: type[Control], path: str) -> str:
+        return parse_payload(kind, payload(self.store.get(path, 10**6)), path).context
+
+    def until_masked(self, examples: dict[str, int] | None = None, dropped: tuple[str, ...] = ()) -> dict:
+        """Everything before the survivors; `dropped` share, and mask nothing."""
+        trained = self.until_sealed(examples)
+        self.write_roster()
+        for one in self.members:
+            assert self.share(one).code == 0
+        self.write_share_roster(self.members)
+        for one in self.members:
+            if one not in dropped:
+                ended = self.mask(one)
+                assert ended.code == 0, ended.message
+        return trained
 
     def publish_task(self) -> PublishTask:
         return PublishTask(
@@ -290,7 +395,7 @@ class Hub:
         self.initialize()
         self.write_plan()
         trained = {}
-        for number, member in enumerate(MEMBERS):
+        for number, member in enumerate(self.members):
             assert self.run(self.fetch_task(member), member).code == 0
             trained[member] = trained_by(number, read_model(self.work(member) / "base" / "model.safetensors"))
             self.train(member, trained[member], (examples or {}).get(member, 100 + number))
@@ -298,14 +403,22 @@ class Hub:
             assert ended.code == 0, ended.message
         return trained
 
+    def copy_to(self, bucket: str) -> None:
+        """Copy what the round has stored so far, but for sums, into another bucket."""
+        found = [one["path"] for page in obstore.list(self.raw(self.bucket), self.paths.prefix) for one in page]
+        other = self.raw(bucket)
+        for path in [one for one in found if "/aggregate/" not in one] + [self.base.path]:
+            obstore.put(other, path, self.store.get(path, 10**9))
+
     def move_to(self, bucket: str) -> None:
         """Copy what the round has stored so far into another bucket, and go on there."""
-        paths = [self.paths.plan, self.paths.roster, self.base.path]
-        paths += [self.paths.commit(one) for one in self.commits] + [self.paths.sealed(one, 1) for one in self.commits]
-        objects = {path: self.store.get(path, 10**9) for path in paths}
+        self.copy_to(bucket)
         self.bucket = bucket
-        for path, content in objects.items():
-            self.store.put_once(path, content)
+
+
+def payload(envelope: bytes) -> bytes:
+    """What lies signed in an envelope."""
+    return base64.b64decode(json.loads(envelope)["payload"])
 
 
 def trained_by(number: int, base: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

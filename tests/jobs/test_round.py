@@ -102,7 +102,7 @@ def test_transcript_and_record_name_everything_that_went_in(hub):
     transcript = parse_payload(Transcript, raw, "transcript.json")
     assert (transcript.plan_digest, transcript.base_content_root) == (hub.plan_digest, base_root)
     assert transcript.content_root == made.content_root
-    assert {one.organization: (one.commit_digest, one.examples) for one in transcript.members} == {
+    assert {one.organization: (one.commit_digest, one.weight) for one in transcript.members} == {
         one: (hub.commits[one], EXAMPLES[one]) for one in MEMBERS
     }
     assert transcript.shards[0].digest == hub.store.digest(hub.paths.aggregate(0)).digest

@@ -230,8 +230,9 @@ class Contribution(Record):
 
     organization: Name
     commit_digest: Digest
-    sealed_digest: Digest
-    examples: Positive
+    weight: Positive
+    sealed_digest: Digest | None = Field(None, description="Plain: of the sealed update.")
+    masked_digest: Digest | None = Field(None, description="Masked: of the control file `masked`.")
 
 
 class ShardDigest(Record):
@@ -249,12 +250,13 @@ class Transcript(Control):
     KIND: ClassVar[str] = "transcript"
     plan_digest: Digest
     roster_digest: Digest
+    survivors_digest: Digest | None = None
     base_content_root: Digest
     content_root: Digest
     layout_digest: Digest
     coordinates: Positive
     scale_exponent: Annotated[int, Field(ge=8, le=40)]
-    total_examples: Positive
+    total_weight: Positive
     members: Annotated[tuple[Contribution, ...], Field(min_length=1, max_length=MAX_MEMBERS)]
     shards: Annotated[tuple[ShardDigest, ...], Field(min_length=1, max_length=MAX_SHARDS)]
 

@@ -57,6 +57,36 @@ class RoundPaths:
         """An organization's signed commit."""
         return f"{self.prefix}commit/{_one_part(organization)}.json"
 
+    def shares(self, organization: str) -> str:
+        """Masked: an organization's secrets, shared among the roster."""
+        return f"{self.prefix}shares/{_one_part(organization)}.json"
+
+    @property
+    def share_roster(self) -> str:
+        """Masked: whose shares arrived, signed by the coordinator."""
+        return f"{self.prefix}share-roster.json"
+
+    def masked(self, organization: str) -> str:
+        """Masked: an organization's word for its masked update."""
+        return f"{self.prefix}masked/{_one_part(organization)}.json"
+
+    def masked_part(self, organization: str, part: int) -> str:
+        """Masked: one object of a masked update."""
+        return f"{self.prefix}masked/{_one_part(organization)}/{part}"
+
+    @property
+    def survivors(self) -> str:
+        """Masked: whose masked updates are counted, signed by the coordinator."""
+        return f"{self.prefix}survivors.json"
+
+    def ack(self, organization: str) -> str:
+        """Masked: a survivor's word that it saw the survivors."""
+        return f"{self.prefix}ack/{_one_part(organization)}.json"
+
+    def unmask(self, organization: str) -> str:
+        """Masked: what a survivor reveals, for the aggregation Job alone."""
+        return f"{self.prefix}unmask/{_one_part(organization)}.json"
+
     def aggregate(self, shard: int) -> str:
         """The weighted sums of one shard."""
         return f"{self.prefix}aggregate/{shard}"

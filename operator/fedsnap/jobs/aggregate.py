@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -22,10 +22,13 @@ from fedsnap.formats.paths import RoundPaths
 from fedsnap.jobs.entry import Environment, run
 from fedsnap.jobs.errors import Refused
 from fedsnap.jobs.hpke import SUITE
+from fedsnap.jobs.masking import MaskedRound
+from fedsnap.jobs.parts import shard_coordinates
 from fedsnap.jobs.results import AggregateResult
 from fedsnap.jobs.tasks import AggregateTask
-from fedsnap.jobs.trusted import codec_of, read_cohort
-from fedsnap.secagg.aggregate import shard_range, weighted_sum_blocks
+from fedsnap.jobs.trusted import codec_of, read_cohort, read_plan
+from fedsnap.jobs.unmasking import Unmasking
+from fedsnap.secagg.aggregate import weighted_sum_blocks
 
 ReadRange = Callable[[int, int], bytes]
 
@@ -33,21 +36,35 @@ ReadRange = Callable[[int, int], bytes]
 def aggregate(task: AggregateTask, environment: Environment) -> AggregateResult:
     """Sum this pod's shard and store it."""
     store, index = environment.store(task.store), environment.index(task.shards)
-    cohort = read_cohort(task, store)
-    private = _private_key(task, cohort.plan, environment.vault(task.vault))
-    readers = {
-        name: _reader(task, store, commit.value, _data_key(task, commit.value, private))
-        for name, commit in cohort.commits.items()
-    }
-    coordinates = shard_range(cohort.coordinates, task.shards, index)
-    blocks = weighted_sum_blocks(codec_of(cohort.plan), cohort.weights, readers, coordinates)
+    vault = environment.vault(task.vault)
+    plan = read_plan(task, store)
+    blocks = _MODES[plan.secure_aggregation](task, store, vault, index)
     with tempfile.TemporaryDirectory(dir=environment.values.get("FEDSNAP_WORK")) as directory:
         file = Path(directory) / "sums"
         with file.open("wb") as out:
             for block in blocks:
                 out.write(block)
         stored = store.put_once(RoundPaths(task.round_prefix).aggregate(index), file)
-    return AggregateResult(shard=index, shards=task.shards, digest=stored.digest, coordinates=len(coordinates))
+    return AggregateResult(shard=index, shards=task.shards, digest=stored.digest, coordinates=stored.size // 8)
+
+
+def _plain(task: AggregateTask, store: Store, vault: VaultClient, index: int) -> Iterator[bytes]:
+    cohort = read_cohort(task, store)
+    private = _private_key(task, cohort.plan, vault)
+    readers = {
+        name: _reader(task, store, commit.value, _data_key(task, commit.value, private))
+        for name, commit in cohort.commits.items()
+    }
+    coordinates = shard_coordinates(cohort.plan, task.shards, index)
+    return weighted_sum_blocks(codec_of(cohort.plan), cohort.weights, readers, coordinates)
+
+
+def _masked(task: AggregateTask, store: Store, vault: VaultClient, index: int) -> Iterator[bytes]:
+    masked = MaskedRound.read(task, store)
+    return Unmasking.open(masked, _private_key(task, masked.cohort.plan, vault)).blocks(task.shards, index)
+
+
+_MODES = {"Plain": _plain, "Masked": _masked}
 
 
 def _private_key(task: AggregateTask, plan: Plan, vault: VaultClient) -> X25519PrivateKey:

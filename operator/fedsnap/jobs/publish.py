@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,21 +14,23 @@ import numpy.typing as npt
 
 from fedsnap.clients.store import Store
 from fedsnap.clients.vault import VaultClient
-from fedsnap.formats.control import Contribution, ShardDigest, Transcript
-from fedsnap.formats.digests import digest_of
+from fedsnap.formats.control import Contribution, Plan, ShardDigest, Transcript
+from fedsnap.formats.digests import Digest, digest_of
 from fedsnap.formats.paths import RoundPaths, SnapshotPaths
 from fedsnap.formats.signed import payload_of
 from fedsnap.formats.tensorfile import TensorFile, canonicalize
 from fedsnap.jobs.entry import Environment, run
 from fedsnap.jobs.errors import Refused
 from fedsnap.jobs.fetch import output_directory
+from fedsnap.jobs.masking import MaskedRound
+from fedsnap.jobs.parts import shard_coordinates
 from fedsnap.jobs.publication import Origin, Publication, Weights
 from fedsnap.jobs.report import open_update
 from fedsnap.jobs.results import PublishResult
 from fedsnap.jobs.snapshots import open_snapshot
 from fedsnap.jobs.tasks import AggregateTask, PublishTask
-from fedsnap.jobs.trusted import Cohort, codec_of, read_cohort
-from fedsnap.secagg.aggregate import shard_range
+from fedsnap.jobs.trusted import Cohort, codec_of, read_cohort, read_plan
+from fedsnap.jobs.unmasking import agreed_survivors
 from fedsnap.secagg.step import apply_mean
 
 _SUM_BYTES = 8
@@ -74,29 +77,74 @@ def _expect_finite(made: TensorFile) -> None:
                 raise Refused("UpdateNotFinite", f"tensor {spec.name!r} of the first weights holds NaN or infinity")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Counted:
+    """Whose updates are in the sums, with which weights."""
+
+    cohort: Cohort
+    members: tuple[Contribution, ...]
+    survivors_digest: Digest | None = None
+
+    @property
+    def total_weight(self) -> int:
+        return sum(one.weight for one in self.members)
+
+
 def _publish_round(task: AggregateTask, publication: Publication, directory: Path) -> PublishResult:
     """The base plus the mean of the members' updates."""
     store = publication.store
-    cohort = read_cohort(task, store)
-    shards = _download_sums(task, cohort, store, directory / "sums")
-    weights = _new_weights(cohort, publication.vault, store, directory)
-    transcript = payload_of(_transcript(task, cohort, shards, weights))
+    counted = _COUNTED[read_plan(task, store).secure_aggregation](task, store)
+    shards = _download_sums(task, counted.cohort.plan, store, directory / "sums")
+    weights = _new_weights(counted, publication.vault, store, directory)
+    transcript = payload_of(_transcript(task, counted, shards, weights))
     store.put_once(RoundPaths(task.round_prefix).transcript, transcript)
     origin = Origin(
-        base_content_root=cohort.plan.base.content_root,
+        base_content_root=counted.cohort.plan.base.content_root,
         plan_digest=task.plan_digest,
         transcript_digest=digest_of(transcript),
     )
     return publication.publish(weights, origin)
 
 
-def _download_sums(task: AggregateTask, cohort: Cohort, store: Store, file: Path) -> tuple[ShardDigest, ...]:
+def _counted_plain(task: AggregateTask, store: Store) -> _Counted:
+    cohort = read_cohort(task, store)
+    members = (
+        Contribution(
+            organization=name,
+            commit_digest=commit.digest,
+            weight=commit.value.examples,
+            sealed_digest=commit.value.sealed.digest,
+        )
+        for name, commit in sorted(cohort.commits.items())
+    )
+    return _Counted(cohort=cohort, members=tuple(members))
+
+
+def _counted_masked(task: AggregateTask, store: Store) -> _Counted:
+    masked = MaskedRound.read(task, store)
+    agreed, weights = agreed_survivors(masked, masked.sharing()), masked.weights
+    members = (
+        Contribution(
+            organization=name,
+            commit_digest=masked.cohort.commits[name].digest,
+            weight=weights[name],
+            masked_digest=digest,
+        )
+        for name, digest in sorted(agreed.masked.items())
+    )
+    return _Counted(cohort=masked.cohort, members=tuple(members), survivors_digest=agreed.digest)
+
+
+_COUNTED = {"Plain": _counted_plain, "Masked": _counted_masked}
+
+
+def _download_sums(task: AggregateTask, plan: Plan, store: Store, file: Path) -> tuple[ShardDigest, ...]:
     """All shards, one after another, in one file of little-endian int64."""
     shards = []
     with file.open("wb") as out:
         for index in range(task.shards):
             path = RoundPaths(task.round_prefix).aggregate(index)
-            coordinates = shard_range(cohort.coordinates, task.shards, index)
+            coordinates = shard_coordinates(plan, task.shards, index)
             expected, got = _SUM_BYTES * len(coordinates), store.copy_to(path, out)
             if got.size != expected:
                 raise Refused("AggregateInvalid", f"expected {expected} bytes in {path}, it has {got.size}")
@@ -104,7 +152,8 @@ def _download_sums(task: AggregateTask, cohort: Cohort, store: Store, file: Path
     return tuple(shards)
 
 
-def _new_weights(cohort: Cohort, vault: VaultClient, store: Store, directory: Path) -> Weights:
+def _new_weights(counted: _Counted, vault: VaultClient, store: Store, directory: Path) -> Weights:
+    cohort = counted.cohort
     base_file, new_file = directory / "base.safetensors", directory / "model.safetensors"
     open_snapshot(cohort.plan.base, vault, store, base_file)
     with TensorFile.open(base_file) as base, (directory / "sums").open("rb") as sums:
@@ -113,7 +162,7 @@ def _new_weights(cohort: Cohort, vault: VaultClient, store: Store, directory: Pa
                 "CoordinatesMismatch",
                 f"the base has {base.layout.coordinates} coordinates, the updates have {cohort.coordinates}",
             )
-        apply_mean(base, _by_coordinate(sums), sum(cohort.weights.values()), codec_of(cohort.plan), new_file)
+        apply_mean(base, _by_coordinate(sums), counted.total_weight, codec_of(cohort.plan), new_file)
     return Weights.of(new_file)
 
 
@@ -127,25 +176,21 @@ def _by_coordinate(file: BinaryIO) -> Callable[[int, int], npt.NDArray[np.int64]
     return read
 
 
-def _transcript(task: AggregateTask, cohort: Cohort, shards: tuple[ShardDigest, ...], weights: Weights) -> Transcript:
+def _transcript(
+    task: AggregateTask, counted: _Counted, shards: tuple[ShardDigest, ...], weights: Weights
+) -> Transcript:
+    plan = counted.cohort.plan
     return Transcript(
         plan_digest=task.plan_digest,
-        roster_digest=cohort.roster.digest,
-        base_content_root=cohort.plan.base.content_root,
+        roster_digest=counted.cohort.roster.digest,
+        survivors_digest=counted.survivors_digest,
+        base_content_root=plan.base.content_root,
         content_root=weights.content_root,
         layout_digest=weights.layout_digest,
-        coordinates=cohort.coordinates,
-        scale_exponent=cohort.plan.scale_exponent,
-        total_examples=sum(cohort.weights.values()),
-        members=tuple(
-            Contribution(
-                organization=name,
-                commit_digest=commit.digest,
-                sealed_digest=commit.value.sealed.digest,
-                examples=commit.value.examples,
-            )
-            for name, commit in sorted(cohort.commits.items())
-        ),
+        coordinates=plan.coordinates,
+        scale_exponent=plan.scale_exponent,
+        total_weight=counted.total_weight,
+        members=counted.members,
         shards=shards,
     )
 

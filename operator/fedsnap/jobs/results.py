@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -49,6 +49,25 @@ class SealResult(Result):
     metrics: dict[str, float] = Field(default_factory=dict, max_length=MAX_METRICS)
 
 
+class ShareResult(Result):
+    """The member's secrets are shared among the roster."""
+
+    shares_digest: Digest
+
+
+class MaskResult(Result):
+    """The member's masked update is stored."""
+
+    masked_digest: Digest
+    masked_bytes: int = Field(ge=4)
+
+
+class UnmaskResult(Result):
+    """The member answered for these survivors, and will answer for no others."""
+
+    survivors_digest: Digest
+
+
 class AggregateResult(Result):
     """One shard of the sum is stored."""
 
@@ -88,16 +107,25 @@ class FailureMessage(Result):
     error: Failure
 
 
-Message = FetchResult | SealResult | AggregateResult | PublishResult | FailureMessage
+Message = (
+    FetchResult
+    | SealResult
+    | ShareResult
+    | MaskResult
+    | UnmaskResult
+    | AggregateResult
+    | PublishResult
+    | FailureMessage
+)
 
 
 def parse_termination(text: str) -> Message | None:
     """Read a termination message; None where it is none of ours, such as a kubelet's own text."""
     if len(text.encode()) > MAX_MESSAGE_BYTES:
         return None
-    for kind in (FetchResult, SealResult, AggregateResult, PublishResult, FailureMessage):
+    for kind in get_args(Message):
         try:
-            return kind.model_validate_json(text)
+            return cast("Message", kind.model_validate_json(text))
         except ValidationError:
             continue
     return None

@@ -6,14 +6,15 @@ import base64
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from fedsnap.clients.errors import NotFound
 from fedsnap.clients.store import Store
-from fedsnap.clients.vault import VaultClient
+from fedsnap.clients.vault import DataKey, VaultClient
 from fedsnap.formats.cobblestone import derive_salt, encrypt_file
-from fedsnap.formats.contexts import aggregator_info, sealed_context
+from fedsnap.formats.contexts import aggregator_info, masking_secret_context, sealed_context
 from fedsnap.formats.control import Commit, Plan, SealedObject, decimal_text
 from fedsnap.formats.digests import digest_of
 from fedsnap.formats.paths import RoundPaths
@@ -27,6 +28,7 @@ from fedsnap.jobs.report import Report, expect_same_model, open_update, read_rep
 from fedsnap.jobs.results import SealResult
 from fedsnap.jobs.tasks import SealTask
 from fedsnap.jobs.trusted import MAX_CONTROL_BYTES, codec_of, expect_member, read_plan
+from fedsnap.secagg.masking.ephemeral import Ephemeral
 from fedsnap.secagg.update import EncodedUpdate, encode_update
 
 
@@ -64,7 +66,7 @@ def seal(task: SealTask, environment: Environment) -> SealResult:
     encoded = _encode(sealing)
     key, wrapped = _data_key(sealing)
     sealed = _upload(sealing, encoded, key)
-    commit = _commit(sealing, report, encoded, sealed, wrapped_key=wrapped, aggregator_key=_to_aggregator(sealing, key))
+    commit = _commit(sealing, report, encoded, sealed, wrapped_key=wrapped, mode_keys=_mode_keys(sealing, key))
     envelope = sign_control(commit, lambda message: vault.sign(*_identity(task), message))
     store.put_once(RoundPaths(task.round_prefix).commit(task.organization), envelope)
     return _result(commit, digest_of(payload_of(commit)))
@@ -99,18 +101,23 @@ def _encoded_file(work: Path) -> Path:
     return work / "update.encoded"
 
 
-def _data_key(sealing: Seal) -> tuple[bytes, str]:
+def _data_key(sealing: Seal) -> DataKey:
     """The update's data key; a restarted container takes the same one, so that its ciphertext is the same."""
+    return _kept_key(sealing, f"wrapped-key.{sealing.task.train_attempt}", sealing.context)
+
+
+def _kept_key(sealing: Seal, file: str, context: bytes) -> DataKey:
+    """32 random bytes and their wrapped form, which a restarted container finds again."""
     mount, name = sealing.task.data_key.mount, sealing.task.data_key.key
-    kept = sealing.work / f"wrapped-key.{sealing.task.train_attempt}"
+    kept = sealing.work / file
     if kept.is_file():
         wrapped = kept.read_text(encoding="ascii")
-        return sealing.vault.decrypt(mount, name, wrapped, sealing.context), wrapped
-    made = sealing.vault.create_data_key(mount, name, sealing.context)
+        return DataKey(sealing.vault.decrypt(mount, name, wrapped, context), wrapped)
+    made = sealing.vault.create_data_key(mount, name, context)
     partial = kept.with_name(kept.name + ".partial")
     partial.write_text(made.wrapped, encoding="ascii")
     partial.replace(kept)
-    return made.plain, made.wrapped
+    return made
 
 
 def _upload(sealing: Seal, encoded: EncodedUpdate, key: bytes) -> SealedObject:
@@ -124,6 +131,17 @@ def _upload(sealing: Seal, encoded: EncodedUpdate, key: bytes) -> SealedObject:
     plain.unlink()
     sealed.unlink()
     return SealedObject(path=sealing.path, size=made.ciphertext.size, digest=made.ciphertext.digest)
+
+
+def _mode_keys(sealing: Seal, key: bytes) -> dict[str, Any]:
+    """Plain: the data key for the aggregator. Masked: keys of this attempt, and nothing that opens the update."""
+    if sealing.plan.secure_aggregation == "Plain":
+        return {"aggregator_key": _to_aggregator(sealing, key)}
+    task = sealing.task
+    context = masking_secret_context(task.plan_digest, task.organization)
+    secret = _kept_key(sealing, "wrapped-masking-secret", context)
+    me = Ephemeral.derive(secret.plain, task.plan_digest, task.organization)
+    return {"masking": me.announce(), "masking_secret": secret.wrapped}
 
 
 def _to_aggregator(sealing: Seal, key: bytes) -> str:
@@ -140,7 +158,7 @@ def _commit(
     sealed: SealedObject,
     *,
     wrapped_key: str,
-    aggregator_key: str,
+    mode_keys: dict[str, Any],
 ) -> Commit:
     return Commit(
         organization=sealing.task.organization,
@@ -155,8 +173,8 @@ def _commit(
         clip_factor=decimal_text(encoded.clip_factor),
         saturated=encoded.saturated,
         wrapped_key=wrapped_key,
-        aggregator_key=aggregator_key,
         environment=report.framework,
+        **mode_keys,
     )
 
 

@@ -62,12 +62,59 @@ class SealTask(RoundTask):
     identity_key: TransitKey = Field(description="Ed25519 key that signs the commit.")
 
 
-class AggregateTask(RoundTask):
+class CohortTask(RoundTask):
+    """What every Job needs that reads what members signed."""
+
+    organizations: dict[Name, PinnedKeys] = Field(description="Pinned identity keys of every invited member.")
+
+
+class CohortLimits(Task):
+    """What a member's policy asks of a masked round; see `secagg.masking.cohort.Limits`."""
+
+    least_members: int = Field(ge=1)
+    assumed_colluders: int = Field(ge=0)
+    least_honest: int = Field(ge=1)
+    least_difference: int = Field(ge=1)
+
+
+class RevealedCohort(Task):
+    """Whose sum this organization helped to reveal before."""
+
+    base_content_root: Digest
+    round: int = Field(ge=1)
+    survivors: tuple[Name, ...]
+
+
+class MaskingTask(CohortTask):
+    """What every Job of a member in a masked round needs. `vault` is the organization's own."""
+
+    organization: Name
+    data_key: TransitKey = Field(description="Derived aes256-gcm96 key of the organization, as for its update.")
+    identity_key: TransitKey = Field(description="Ed25519 key that signs its control files.")
+    limits: CohortLimits
+    revealed: tuple[RevealedCohort, ...] = Field((), max_length=1000, description="In other attempts.")
+
+
+class ShareTask(MaskingTask):
+    """Share the member's secrets among the roster."""
+
+
+class MaskTask(MaskingTask):
+    """Mask the member's sealed update and upload it."""
+
+
+class UnmaskTask(MaskingTask):
+    """Acknowledge the survivors, wait for others to do so, and answer."""
+
+    survivors_digest: Digest = Field(description="What the organization recorded that it answers for, before.")
+    wait_s: int = Field(ge=1, description="How long others are waited for.")
+
+
+class AggregateTask(CohortTask):
     """Sum one shard of all updates; the shard is JOB_COMPLETION_INDEX."""
 
     shards: int = Field(ge=1, le=1024)
     round_key: TransitKey = Field(description="Derived key under which the round's HPKE private key is wrapped.")
-    organizations: dict[Name, PinnedKeys] = Field(description="Pinned identity keys of every invited member.")
 
 
 class PublishTask(Task):

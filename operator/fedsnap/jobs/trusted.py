@@ -14,7 +14,7 @@ from fedsnap.formats.dsse import pinned_keys
 from fedsnap.formats.paths import RoundPaths
 from fedsnap.formats.signed import Signed, read_control
 from fedsnap.jobs.errors import Refused
-from fedsnap.jobs.tasks import AggregateTask, RoundTask
+from fedsnap.jobs.tasks import CohortTask, RoundTask
 from fedsnap.secagg.encoding import COORDINATE_BYTES, FixedPoint
 
 MAX_CONTROL_BYTES = 1024 * 1024
@@ -84,7 +84,7 @@ class Cohort:
         return {name: commit.value.examples for name, commit in self.commits.items()}
 
 
-def read_cohort(task: AggregateTask, store: Store) -> Cohort:
+def read_cohort(task: CohortTask, store: Store) -> Cohort:
     """Everything signed that an aggregation depends on.
 
     Raises:
@@ -106,7 +106,7 @@ def read_cohort(task: AggregateTask, store: Store) -> Cohort:
     return cohort
 
 
-def _read_commit(task: AggregateTask, store: Store, organization: str, digest: str) -> Signed[Commit]:
+def _read_commit(task: CohortTask, store: Store, organization: str, digest: str) -> Signed[Commit]:
     pinned = task.organizations.get(organization)
     if pinned is None:
         raise Refused("IdentityUnknown", f"no identity keys of {organization!r} in the task; pin them in Organization")
@@ -119,7 +119,7 @@ def _read_commit(task: AggregateTask, store: Store, organization: str, digest: s
     return signed
 
 
-def _check_commit(cohort: Cohort, task: AggregateTask, organization: str, commit: Commit) -> None:
+def _check_commit(cohort: Cohort, task: CohortTask, organization: str, commit: Commit) -> None:
     expected = {
         "organization": organization,
         "plan digest": task.plan_digest,
