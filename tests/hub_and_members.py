@@ -404,10 +404,11 @@ class Hub:
         return trained
 
     def copy_to(self, bucket: str) -> None:
-        """Copy what the round has stored so far, but for sums, into another bucket."""
+        """Copy what the round has stored so far, but for what comes from sums, into another bucket."""
         found = [one["path"] for page in obstore.list(self.raw(self.bucket), self.paths.prefix) for one in page]
         other = self.raw(bucket)
-        for path in [one for one in found if "/aggregate/" not in one] + [self.base.path]:
+        kept = [one for one in found if "/aggregate/" not in one and one != self.paths.transcript]
+        for path in [*kept, self.base.path]:
             obstore.put(other, path, self.store.get(path, 10**9))
 
     def move_to(self, bucket: str) -> None:
