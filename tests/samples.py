@@ -26,7 +26,8 @@ def metadata(name, **more):
 
 
 def round_template(**more):
-    return {"participants": {"organizations": list(MEMBERS), "quorum": 3}} | more
+    privacy = {"secureAggregation": "Plain"}
+    return {"participants": {"organizations": list(MEMBERS), "quorum": 3}, "privacy": privacy} | more
 
 
 def shared_model(**spec):

@@ -29,7 +29,7 @@ DIGEST = f"sha256:{'0' * 64}"
 OTHER_DIGEST = f"sha256:{'1' * 64}"
 
 TEMPLATE = {
-    "participants": {"organizations": ["north", "south"], "quorum": 2},
+    "participants": {"organizations": ["north", "south", "west"], "quorum": 3},
     "hyperparameters": {"learningRate": "0.01"},
 }
 SPECS = {
@@ -46,6 +46,7 @@ SPECS = {
         "round": 1,
         "contentRoot": DIGEST,
         "layoutDigest": DIGEST,
+        "coordinates": 10,
         "plaintextDigest": DIGEST,
         "plaintextSize": 1000,
         "ciphertextDigest": DIGEST,
@@ -93,7 +94,7 @@ REFUSED = {
     "a quorum above the number of organizations": (
         FederatedRound,
         "participants.quorum",
-        3,
+        4,
         "spec.participants.quorum: .*lower quorum or invite more",
     ),
     "a quorum of nobody": (FederatedRound, "participants.quorum", 0, "spec.participants.quorum: .*greater than"),
@@ -121,11 +122,11 @@ REFUSED = {
         {"algorithm": "FedMax"},
         'spec.aggregation.algorithm: Unsupported value: "FedMax"',
     ),
-    "masked aggregation, which this release does not do": (
+    "a masked sum that may hide nobody": (
         FederatedRound,
-        "privacy",
-        {"secureAggregation": "Masked"},
-        "spec.privacy.secureAggregation: .*never falls back silently",
+        "participants.quorum",
+        2,
+        "spec.participants.quorum: .*a masked sum of fewer than 3 members hides nobody",
     ),
     "a duration without a unit": (FederatedRound, "deadlines", {"train": "90"}, "spec.deadlines.train: .*should match"),
     "a duration of days": (FederatedRound, "deadlines", {"accept": "2d"}, "spec.deadlines.accept: .*should match"),
@@ -152,7 +153,7 @@ REFUSED = {
     "a model whose template asks for too large a quorum": (
         SharedModel,
         "training.roundTemplate.participants.quorum",
-        3,
+        4,
         "spec.training.roundTemplate.participants.quorum: .*must not exceed",
     ),
     "a digest that is too short": (SharedModel, "architecture.digest", "sha256:00", "spec.architecture.digest: "),
@@ -224,7 +225,12 @@ FROZEN = {
         "lung",
         "spec.modelRef: .*spec.modelRef is immutable",
     ),
-    "another quorum": (FederatedRound, "participants.quorum", 1, "spec.participants: .*is immutable; make a new round"),
+    "another quorum": (
+        FederatedRound,
+        "participants.organizations",
+        ["north", "south", "east"],
+        "spec.participants: .*is immutable; make a new round",
+    ),
     "another privacy": (FederatedRound, "privacy", {"clipNorm": "9"}, "spec.privacy: .*is immutable"),
     "other hyperparameters": (FederatedRound, "hyperparameters.batchSize", 1, "spec.hyperparameters: .*is immutable"),
     "another architecture": (SharedModel, "architecture.image", "trainer:2", "spec.architecture: .*is immutable"),

@@ -81,7 +81,7 @@ def test_the_template_itself_is_left_as_it_was(pod):
 
 
 def test_a_job_never_restarts_its_pods_and_ends_at_the_deadline():
-    spec = jobs.publish_job(IDENTITY, image="fedsnap:1")["spec"]
+    spec = jobs.stage_job(IDENTITY, image="fedsnap:1", module="publish")["spec"]
     assert (spec["backoffLimit"], spec["activeDeadlineSeconds"]) == (0, 60)
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
 

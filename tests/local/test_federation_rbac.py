@@ -119,9 +119,12 @@ def _participation(namespace, model="heart"):
     return {"apiVersion": "fedsnap.dev/v1alpha1", "kind": "Participation", "metadata": metadata, "spec": spec}
 
 
+# Sizes of nodes, and public keys of other members.
+EVERYWHERE = {"nodes": {"get", "list"}, "organizations": {"get", "list"}}
+
+
 async def test_a_participant_has_exactly_its_half_of_its_mailbox(site):
-    everywhere = {"nodes": {"get", "list"}}
-    assert await site.rights(rbac.Account(site.us.namespace), site.us.mailbox) == everywhere | {
+    assert await site.rights(rbac.Account(site.us.namespace), site.us.mailbox) == EVERYWHERE | {
         "participations": {"get", "list", "watch"},
         "participations/status": {"patch", "update"},
         "events": {"create"},
@@ -132,14 +135,13 @@ async def test_a_participant_has_nothing_in_the_hub_or_with_other_members(site):
     account = rbac.Account(site.us.namespace)
     hub = (site.federation.hub_namespace, site.federation.model_namespace)
     for namespace in (*hub, site.them.mailbox, None):
-        assert await site.rights(account, namespace) == {"nodes": {"get", "list"}}, namespace
+        assert await site.rights(account, namespace) == EVERYWHERE, namespace
 
 
 async def test_a_participant_makes_jobs_at_home_and_reads_no_secret_there(site):
     rights = await site.rights(rbac.Account(site.us.namespace), site.us.namespace)
     own = {"get", "list", "watch", "create", "patch", "delete"}
-    assert rights == {
-        "nodes": {"get", "list"},
+    assert rights == EVERYWHERE | {
         "sharingpolicies": {"get", "list", "watch"},
         "sharingpolicies/status": {"patch"},
         "podtemplates": {"get", "list", "watch"},

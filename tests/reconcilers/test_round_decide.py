@@ -9,7 +9,7 @@ from fedsnap.formats.control import Excluded, Roster, RosterMember
 from fedsnap.jobs.results import AggregateResult, PublishResult
 from fedsnap.policies.retry import JobResult
 from fedsnap.reconcilers.actions import ApplyObject, CreateObject, DeleteObject, PatchObject
-from fedsnap.reconcilers.federatedround.actions import StartHubJob, WritePlan, WriteRoster
+from fedsnap.reconcilers.federatedround.actions import StartHubJob, WriteControl, WritePlan
 from fedsnap.reconcilers.federatedround.decide import FINALIZER, decide
 from fedsnap.reconcilers.federatedround.observed import CheckedCommit, Observed, StoredPlan
 from fedsnap.reconcilers.jobstate import SeenJob
@@ -185,8 +185,8 @@ def test_what_keeps_a_silent_member_from_replying_is_said():
 def test_all_updates_agree_on_a_roster():
     observed = training(dict.fromkeys(MEMBERS, TRAINED), commits=dict.fromkeys(MEMBERS, CheckedCommit(DIGEST, 10)))
     (action,) = decide(observed, NOW).actions
-    assert isinstance(action, WriteRoster)
-    assert [one.organization for one in action.roster.members] == list(MEMBERS)
+    assert isinstance(action, WriteControl)
+    assert [one.organization for one in action.control.members] == list(MEMBERS)
 
 
 def test_a_roster_leaves_out_who_failed_was_late_or_lied_and_says_why():
@@ -198,7 +198,7 @@ def test_a_roster_leaves_out_who_failed_was_late_or_lied_and_says_why():
     }
     low = StoredPlan(plan(quorum=2), DIGEST, STORED.path)
     (action,) = decide(replace(training(statuses, commits=commits), plan=low), NOW).actions
-    assert {one.organization: one.reason for one in action.roster.excluded} == {
+    assert {one.organization: one.reason for one in action.control.excluded} == {
         "hungary": "UpdateNotFinite",
         "switzerland": "SignatureInvalid",
     }
@@ -210,7 +210,7 @@ def test_a_member_that_hangs_is_excluded_at_the_deadline():
     observed = training(statuses, commits=commits)
     assert decide(observed, NOW).actions == ()
     (action,) = decide(observed, AFTER_TRAIN).actions
-    assert [(one.organization, one.reason) for one in action.roster.excluded] == [("hungary", "DeadlineExceeded")]
+    assert [(one.organization, one.reason) for one in action.control.excluded] == [("hungary", "DeadlineExceeded")]
 
 
 def test_after_the_roster_members_are_closed_and_the_aggregation_starts():

@@ -29,7 +29,18 @@ from fedsnap.api.schema import (
 Algorithm = Literal["FedAvg", "FedProx"]
 AggregationMode = Literal["Plain", "Masked"]
 MemberState = Literal[
-    "Invited", "Accepted", "Training", "Committed", "Aggregated", "Refused", "Failed", "Late", "Missing"
+    "Invited",
+    "Accepted",
+    "Training",
+    "Committed",
+    "Shared",
+    "Masked",
+    "Unmasked",
+    "Aggregated",
+    "Refused",
+    "Failed",
+    "Late",
+    "Missing",
 ]
 
 
@@ -47,6 +58,7 @@ class Deadlines(Model):
 
     accept: Duration = Field("5m", description="From the invitation until a member has accepted or refused.")
     train: Duration = Field("2h", description="From the acceptance until a member has committed its update.")
+    mask: Duration = Field("10m", description="Masked rounds: for sharing, masking and unmasking, each.")
     aggregate: Duration = Field("30m", description="For aggregation and publication, each.")
 
 
@@ -62,7 +74,9 @@ class Privacy(Model):
     """What protects a single organization's update."""
 
     secure_aggregation: AggregationMode = Field(
-        "Plain", description="Plain: updates are encrypted to the aggregation Job, which sees each. Masked: reserved."
+        "Masked",
+        description="Masked: nobody sees a single update. Plain: updates are encrypted to the aggregation Job, which "
+        "sees each; every member's policy must allow it.",
     )
     clip_norm: Decimal = Field("8", description="Bound on the L2 norm of one update; larger updates are scaled down.")
 
@@ -93,17 +107,18 @@ _PROX_HAS_MU = rule(
     'FedProx needs hyperparameters.proximalMu, for example "0.01"',
     field_path=".hyperparameters",
 )
-_MASKED_NOT_YET = rule(
-    "self.privacy.secureAggregation == 'Plain'",
-    "this release aggregates in Plain mode only; set privacy.secureAggregation: Plain (it never falls back silently)",
-    field_path=".privacy.secureAggregation",
+_MASKED_HIDES = rule(
+    "self.privacy.secureAggregation != 'Masked' || self.participants.quorum >= 3",
+    "a masked sum of fewer than 3 members hides nobody; raise participants.quorum to 3 or more, or choose "
+    "privacy.secureAggregation: Plain where every member's policy allows it",
+    field_path=".participants.quorum",
 )
 
 
 class RoundTemplate(Model):
     """What all rounds of a model have in common."""
 
-    model_config = Model.model_config | {"json_schema_extra": validations(_QUORUM_FITS, _PROX_HAS_MU, _MASKED_NOT_YET)}
+    model_config = Model.model_config | {"json_schema_extra": validations(_QUORUM_FITS, _PROX_HAS_MU, _MASKED_HIDES)}
     participants: Participants
     deadlines: Deadlines = Field(default_factory=Deadlines)
     aggregation: Aggregation = Field(default_factory=Aggregation)
@@ -131,7 +146,7 @@ class FederatedRoundSpec(RoundTemplate):
         "json_schema_extra": validations(
             _QUORUM_FITS,
             _PROX_HAS_MU,
-            _MASKED_NOT_YET,
+            _MASKED_HIDES,
             *(
                 rule(
                     f"self.{part} == oldSelf.{part}",
@@ -190,6 +205,8 @@ class FederatedRoundStatus(Model):
     started_at: Timestamp | None = Field(None, description="When this attempt began.")
     accepted_at: Timestamp | None = Field(None, description="When enough members had accepted.")
     trained_at: Timestamp | None = Field(None, description="When the roster was agreed.")
+    shared_at: Timestamp | None = Field(None, description="Masked: when enough members had shared their secrets.")
+    masked_at: Timestamp | None = Field(None, description="Masked: when the survivors were agreed.")
     finished_at: Timestamp | None = Field(None, description="When this attempt was over.")
     counts: Counts = Field(default_factory=Counts)
     participants: list[MemberStatus] = Field(

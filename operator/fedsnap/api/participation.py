@@ -22,7 +22,8 @@ from fedsnap.api.schema import (
     list_map,
 )
 
-Stage = Literal["Invited", "Training", "Closed", "Aborted"]
+MaskingStage = Literal["Sharing", "Masking", "Unmasking"]
+Stage = Literal["Invited", "Training", "Sharing", "Masking", "Unmasking", "Closed", "Aborted"]
 Decision = Literal["Accepted", "Refused"]
 Outcome = Literal["Succeeded", "Failed"]
 
@@ -69,6 +70,7 @@ class ParticipationSpec(Model):
     accept_by: Timestamp = Field(description="Until when the invitation is open.")
     train_by: Timestamp | None = Field(None, description="Until when the update must be committed.")
     stage: Stage = Field("Invited", description="How far the hub wants the member to go.")
+    stage_by: Timestamp | None = Field(None, description="Until when a stage after training must be done.")
     suspend: bool = Field(False, description="While true no Job is started and Jobs are suspended.")
 
 
@@ -91,6 +93,16 @@ class Attempt(Model):
     message: str = Field("", description="Why it failed, in words for people.", max_length=1024)
 
 
+class StageReport(Model):
+    """How one stage after training ended; set once."""
+
+    stage: MaskingStage = Field(description="Which one.")
+    outcome: Outcome = Field(description="How it ended.")
+    digest: Digest | None = Field(None, description="Of the payload of the control file that the stage stored.")
+    reason: str = Field("", description="Why it failed, in one word for programs.", max_length=128)
+    message: str = Field("", description="Why it failed, in words for people.", max_length=1024)
+
+
 class ParticipationStatus(Model):
     """From the organization to the hub."""
 
@@ -106,9 +118,20 @@ class ParticipationStatus(Model):
         max_length=16,
         json_schema_extra=list_map("number"),
     )
-    outcome: Outcome | None = Field(None, description="Set once: no more attempts will follow.")
+    outcome: Outcome | None = Field(None, description="Of training; set once: no more attempts will follow.")
     result: TrainingResult | None = None
+    stages: list[StageReport] = Field(
+        default_factory=list,
+        description="Masked rounds: the stages after training.",
+        max_length=3,
+        json_schema_extra=list_map("stage"),
+    )
     conditions: Conditions = Field(default_factory=list)
+
+
+def stage_report(status: ParticipationStatus, stage: str) -> StageReport | None:
+    """How a member says that a stage ended; None while it has not."""
+    return next((one for one in status.stages if one.stage == stage), None)
 
 
 class Participation(Object):

@@ -29,6 +29,12 @@ class Requirements(Model):
         "Masked", description="Masked is refused by a Plain round; Plain accepts both."
     )
     min_participants: int = Field(3, description="Least quorum of the round.", ge=1, le=200)
+    assumed_colluders: int = Field(
+        1, description="Masked: other members that may tell the hub all they know.", ge=0, le=66
+    )
+    min_honest: int = Field(
+        3, description="Masked: least members of a sum beyond the assumed colluders, oneself included.", ge=2, le=200
+    )
 
 
 class Rule(Model):

@@ -102,10 +102,15 @@ def aggregate_job(identity: JobIdentity, *, image: str, shards: int) -> Object:
     return job
 
 
-def publish_job(identity: JobIdentity, *, image: str) -> Object:
-    """One pod that turns the aggregate into a snapshot."""
-    container = own_container("publish", image, "publish", "publish.json")
+def stage_job(identity: JobIdentity, *, image: str, module: str) -> Object:
+    """One pod that runs one of our Jobs, and nothing of anybody else's."""
+    container = own_container(module, image, module, f"{module}.json")
     return _job(identity, pod([container], init=[], config_map=identity.name))
+
+
+def record_config_map(metadata: Mapping[str, Any], data: Mapping[str, str]) -> Object:
+    """What an organization writes down for itself, for good."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": dict(metadata), "immutable": True, "data": dict(data)}
 
 
 def _job(identity: JobIdentity, spec: PodSpec, template: Mapping[str, Any] | None = None) -> Object:

@@ -20,6 +20,10 @@ LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_ROUND_ATTEMPT = f"{GROUP}/round-attempt"
 # What an object was made for: one of the same name that was made for something else is never taken for it.
 ANNOTATION_PLAN = f"{GROUP}/plan-digest"
+ANNOTATION_SURVIVORS = f"{GROUP}/survivors-digest"
+# Stage of the record of what an organization revealed, and of which base; label values are too short for a digest.
+STAGE_REVEALED = "revealed"
+LABEL_BASE = f"{GROUP}/base"
 MANAGER = "fedsnap"
 
 
@@ -52,9 +56,23 @@ def participation_name(round_namespace: str, round_name: str, attempt: int) -> s
 
 def member_job_name(plan_digest: Digest, round_name: str, organization: str, stage: str, attempt: int) -> str:
     """Name of a member's Job: round, organization, stage and attempt; the plan's digest tells equal ones apart."""
-    whole = "-".join((round_name, organization, stage, str(attempt)))
+    return _of_plan(plan_digest, round_name, organization, stage, str(attempt))
+
+
+def _of_plan(plan_digest: Digest, *parts: str) -> str:
+    whole = "-".join(parts)
     digest = hashlib.sha256(f"{plan_digest}/{whole}".encode()).hexdigest()[:_DIGEST_SHOWN]
     return f"{whole[: MAX_NAME - 1 - _DIGEST_SHOWN].rstrip('-')}-{digest}"
+
+
+def revealed_name(plan_digest: Digest, round_name: str) -> str:
+    """Name of the record of what an organization revealed in one attempt."""
+    return _of_plan(plan_digest, round_name, STAGE_REVEALED)
+
+
+def base_label(content_root: Digest) -> str:
+    """A content root as a label's value: its first 128 bits."""
+    return content_root.removeprefix("sha256:")[:32]
 
 
 def stage_job_name(round_name: str, round_attempt: int, stage: str, attempt: int) -> str:

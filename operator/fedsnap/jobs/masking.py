@@ -98,7 +98,7 @@ class MaskedRound:
             MaskingRefused: where they do not fit each other.
             NotFound: where one of them is not there.
         """
-        roster = self._of_hub(ShareRoster, self.paths.share_roster)
+        roster = self.of_hub(ShareRoster, self.paths.share_roster)
         named = [one.organization for one in roster.value.members]
         for name in named:
             self.session.expect_member(name)
@@ -112,7 +112,7 @@ class MaskedRound:
         Raises:
             MaskingRefused: where they are not safe.
         """
-        survivors = self._of_hub(Survivors, self.paths.survivors)
+        survivors = self.of_hub(Survivors, self.paths.survivors)
         return agreement.propose(self.session, sharing.roster, survivors, self.limits)
 
     def masked(self, sharing: Sharing, name: str) -> Signed[Masked]:
@@ -145,5 +145,13 @@ class MaskedRound:
         keys = valid_now(self.task.organizations.get(name, ()))
         return read_control(kind, self.store.get(path, MAX_CONTROL_BYTES), keys, path)
 
-    def _of_hub(self, kind: type[ControlT], path: str) -> Signed[ControlT]:
+    def of_hub_or_none(self, kind: type[ControlT], path: str) -> Signed[ControlT] | None:
+        """What the hub signed, or None where it is not there yet."""
+        try:
+            return self.of_hub(kind, path)
+        except NotFound:
+            return None
+
+    def of_hub(self, kind: type[ControlT], path: str) -> Signed[ControlT]:
+        """What the hub signed with a key that is pinned for it."""
         return read_control(kind, self.store.get(path, MAX_CONTROL_BYTES), valid_now(self.task.hub_keys), path)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from fedsnap.api.sharingpolicy import Rule, SharingPolicy
+from fedsnap.api.sharingpolicy import Requirements, Rule, SharingPolicy
 
 _STRENGTH = {"Plain": 0, "Masked": 1}
 
@@ -30,6 +30,7 @@ class Consent:
     message: str
     rule: str = ""
     template: str = ""
+    requires: Requirements = field(default_factory=Requirements)
 
 
 def decide(policies: list[SharingPolicy], request: Request, now: datetime) -> Consent:
@@ -57,7 +58,7 @@ def _names(rule: Rule, request: Request) -> bool:
 
 
 def _apply(rule: Rule, request: Request, now: datetime) -> Consent:
-    for check in (_expired, _weak_aggregation, _small_cohort):
+    for check in (_expired, _weak_aggregation, _small_cohort, _few_honest):
         refusal = check(rule, request, now)
         if refusal:
             return refusal
@@ -67,6 +68,7 @@ def _apply(rule: Rule, request: Request, now: datetime) -> Consent:
         message=f"rule {rule.name} allows it until {rule.expires:%Y-%m-%d %H:%M}Z",
         rule=rule.name,
         template=rule.template,
+        requires=rule.requires,
     )
 
 
@@ -94,6 +96,19 @@ def _small_cohort(rule: Rule, request: Request, _now: datetime) -> Consent | Non
     return _refused(
         "TooFewParticipants",
         f"rule {rule.name} requires at least {least} participants, the round's quorum is {request.quorum}",
+        rule.name,
+    )
+
+
+def _few_honest(rule: Rule, request: Request, _now: datetime) -> Consent | None:
+    """Masked: a sum of the least members that the round may end with still hides each of them."""
+    colluders, honest = rule.requires.assumed_colluders, rule.requires.min_honest
+    if request.secure_aggregation != "Masked" or request.quorum >= colluders + honest:
+        return None
+    return _refused(
+        "TooFewHonest",
+        f"rule {rule.name} assumes {colluders} colluders and wants {honest} honest members, the round's quorum is "
+        f"{request.quorum}; it must be at least {colluders + honest}",
         rule.name,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fedsnap.builders.names import ANNOTATION_PLAN
+from fedsnap.builders.names import ANNOTATION_PLAN, ANNOTATION_SURVIVORS
 from fedsnap.clients.cluster import LostRace, ResourceType, of_object
 from fedsnap.clients.errors import Conflict
 from fedsnap.reconcilers.context import Context
@@ -43,7 +43,8 @@ class ApplyObject:
 class CreateObject:
     """Creation of an object that others may change later; one that exists already is left as it is.
 
-    Where the object says for which plan it was made, one of another plan is a conflict, not the same thing.
+    Where the object says for what it was made, by our annotations, one that was made for something else is a
+    conflict, not the same thing.
     """
 
     obj: Mapping[str, Any]
@@ -61,21 +62,25 @@ class CreateObject:
         except LostRace as error:
             if error.reason != "AlreadyExists":
                 raise
-            await self._expect_same_plan(context)
+            await self._expect_same_purpose(context)
 
-    async def _expect_same_plan(self, context: Context) -> None:
-        metadata = self.obj["metadata"]
-        wanted = (metadata.get("annotations") or {}).get(ANNOTATION_PLAN)
-        if wanted is None:
+    async def _expect_same_purpose(self, context: Context) -> None:
+        wanted = _purpose(self.obj)
+        if not wanted:
             return
+        metadata = self.obj["metadata"]
         there = await context.client(hub=self.hub).get(of_object(self.obj), metadata["namespace"], metadata["name"])
-        found = ((there or {}).get("metadata", {}).get("annotations") or {}).get(ANNOTATION_PLAN)
-        if there is not None and found != wanted:
+        if there is not None and (found := _purpose(there)) != wanted:
             raise Conflict(
                 "NameTaken",
-                f"{self.obj['kind']} {metadata['namespace']}/{metadata['name']} was made for plan {found or 'none'}, "
-                f"expected {wanted}; find out who made it, then delete it",
+                f"{self.obj['kind']} {metadata['namespace']}/{metadata['name']} was made for {found or 'nothing'}, "
+                f"expected {wanted}; find out who made it",
             )
+
+
+def _purpose(obj: Mapping[str, Any]) -> dict[str, str]:
+    annotations = obj["metadata"].get("annotations") or {}
+    return {name: annotations[name] for name in (ANNOTATION_PLAN, ANNOTATION_SURVIVORS) if name in annotations}
 
 
 @dataclass(frozen=True, slots=True)

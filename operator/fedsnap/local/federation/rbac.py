@@ -73,7 +73,7 @@ def participant(member: Member) -> list[Manifest]:
     account = Account(member.namespace)
     leases = lease_rules(f"{PARTICIPANT}-{member.name}")
     return [
-        *_in_cluster(f"{PARTICIPANT}-{member.name}", account, (Rule("", ("nodes",), ("get", "list")),)),
+        *_in_cluster(f"{PARTICIPANT}-{member.name}", account, _PARTICIPANT_EVERYWHERE),
         *_in_namespace(member.namespace, PARTICIPANT, account, (*_PARTICIPANT_AT_HOME, *leases)),
         *_in_namespace(member.mailbox, PARTICIPANT, account, _PARTICIPANT_IN_MAILBOX),
     ]
@@ -104,6 +104,8 @@ _COORDINATOR_BY_MODEL = (
     *_JOBS,
 )
 _COORDINATOR_IN_MAILBOX = (Rule(GROUP, ("participations",), ("create", "patch", "delete")), _EVENTS)
+# Sizes of nodes, and the keys by which it knows other members.
+_PARTICIPANT_EVERYWHERE = (Rule("", ("nodes",), ("get", "list")), Rule(GROUP, ("organizations",), ("get", "list")))
 _PARTICIPANT_AT_HOME = (
     Rule(GROUP, ("sharingpolicies",), READ),
     Rule(GROUP, ("sharingpolicies/status",), ("patch",)),

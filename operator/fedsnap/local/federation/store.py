@@ -30,10 +30,10 @@ class Access:
 def accesses(federation: Federation) -> list[Access]:
     """Everybody's part."""
     snapshots = f"{federation.snapshot_prefix}/*"
-    plan, roster = f"{_ROUND}/plan.json", f"{_ROUND}/roster.json"
+    signed = tuple(f"{_ROUND}/{name}.json" for name in ("plan", "roster", "share-roster", "survivors"))
     results = (f"{_ROUND}/aggregate/*", f"{_ROUND}/transcript.json", snapshots)
     return [
-        Access(COORDINATOR, (f"{_ROUND}", snapshots), (plan, roster)),
+        Access(COORDINATOR, (f"{_ROUND}", snapshots), signed),
         Access(HUB_JOB, (f"{_ROUND}", snapshots), results),
         Access(reader(federation), (snapshots,)),
         *(one for member in federation.members for one in member_accesses(federation, member)),
@@ -41,13 +41,20 @@ def accesses(federation: Federation) -> list[Access]:
 
 
 def member_accesses(federation: Federation, member: Member) -> list[Access]:
-    """An organization's operator reads plans; its Jobs write its own updates, and read no one else's."""
-    sealed, commit = f"{_ROUND}/sealed/{member.name}/*", f"{_ROUND}/commit/{member.name}.json"
-    public = (f"{_ROUND}/plan.json", f"{federation.snapshot_prefix}/*")
+    """An organization's operator reads what the hub signed; its Jobs write its own files, and read no one's update."""
+    name = member.name
+    hub = tuple(f"{_ROUND}/{file}.json" for file in ("plan", "roster", "share-roster", "survivors"))
+    of_all = tuple(f"{_ROUND}/{kind}/*" for kind in ("commit", "shares", "ack"))
+    own = (
+        f"{_ROUND}/sealed/{name}/*",
+        f"{_ROUND}/masked/{name}/*",
+        *(f"{_ROUND}/{kind}/{name}.json" for kind in ("commit", "shares", "masked", "ack", "unmask")),
+    )
+    snapshots = f"{federation.snapshot_prefix}/*"
     return [
-        Access(operator_of(member), (*public, sealed, commit)),
+        Access(operator_of(member), (*hub, snapshots, *own)),
         # A write that is repeated compares what is there, hence it may read what it may write.
-        Access(job_of(member), (*public, sealed, commit), (sealed, commit)),
+        Access(job_of(member), (*hub, snapshots, *of_all, *own), own),
     ]
 
 

@@ -50,7 +50,7 @@ def sharing_policy(federation: Federation, member: Member) -> Manifest:
         models=[federation.model],
         images=[federation.trainer_image],
         expires=_CONSENT_ENDS,
-        requires=Requirements(secure_aggregation="Plain", min_participants=3),
+        requires=Requirements(secure_aggregation="Masked", min_participants=3, assumed_colluders=1, min_honest=2),
         template=TRAINER,
     )
     return {

@@ -16,16 +16,15 @@ from fedsnap.builders import jobs as build
 from fedsnap.builders import names
 from fedsnap.clients.errors import Conflict
 from fedsnap.formats.contexts import round_key_context
-from fedsnap.formats.control import Aggregator, Control, Roster
+from fedsnap.formats.control import Aggregator, Control
 from fedsnap.formats.paths import SnapshotPaths
 from fedsnap.formats.signed import sign_control
 from fedsnap.jobs.tasks import AggregateTask, PublishTask, TransitKey
 from fedsnap.reconcilers.actions import CreateObject
 from fedsnap.reconcilers.context import Context
 from fedsnap.reconcilers.controlfiles import required
-from fedsnap.reconcilers.federatedround.observed import Observed, StoredPlan
+from fedsnap.reconcilers.federatedround.observed import AGGREGATE, Observed, StoredPlan
 from fedsnap.reconcilers.federatedround.plan import make_plan
-from fedsnap.reconcilers.federatedround.steps import AGGREGATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +56,20 @@ class WritePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class WriteRoster:
-    """Store the signed roster; the first one counts."""
+class WriteControl:
+    """Store a signed control file; the first one counts."""
 
     observed: Observed
-    roster: Roster
+    path: str
+    control: Control
 
     def describe(self) -> str:
-        """Where the roster goes."""
-        return f"write {self.observed.paths.roster}"
+        """Where the file goes."""
+        return f"write {self.path}"
 
     async def apply(self, context: Context) -> None:
-        """Write the roster, unless one is there."""
-        await _write_once(context, self.observed, self.observed.paths.roster, self.roster)
+        """Write the file, unless one is there."""
+        await _write_once(context, self.observed, self.path, self.control)
 
 
 async def _write_once(context: Context, observed: Observed, path: str, control: Control) -> None:
@@ -118,7 +118,7 @@ class StartHubJob:
             job = build.aggregate_job(identity, image=context.image, shards=self.plan.plan.shards)
         else:
             tasks = {"publish.json": self._publish_task(context, aggregate).to_json()}
-            job = build.publish_job(identity, image=context.image)
+            job = build.stage_job(identity, image=context.image, module="publish")
         for obj in (build.tasks_config_map(identity, tasks), job):
             await CreateObject(obj).apply(context)
 
@@ -137,16 +137,9 @@ class StartHubJob:
 
     def _aggregate_task(self, context: Context) -> AggregateTask:
         return AggregateTask(
-            **_places(context, bucket_of(self.observed)),
-            round_prefix=self.observed.paths.prefix,
-            plan_digest=self.plan.digest,
-            hub_keys=self.observed.hub_keys,
+            **cohort_fields(context, self.observed, self.plan),
             shards=self.plan.plan.shards,
             round_key=context.data_key,
-            organizations={
-                name: tuple(organization.spec.identity_keys)
-                for name, organization in self.observed.organizations.items()
-            },
         )
 
     def _publish_task(self, context: Context, aggregate: AggregateTask) -> PublishTask:
@@ -159,6 +152,19 @@ class StartHubJob:
             model_key=TransitKey(mount=base.vault_mount, key=base.vault_key),
             round=aggregate,
         )
+
+
+def cohort_fields(context: Context, observed: Observed, plan: StoredPlan) -> dict[str, Any]:
+    """What a task of the hub says of a round and its members."""
+    return {
+        **_places(context, bucket_of(observed)),
+        "round_prefix": observed.paths.prefix,
+        "plan_digest": plan.digest,
+        "hub_keys": observed.hub_keys,
+        "organizations": {
+            name: tuple(organization.spec.identity_keys) for name, organization in observed.organizations.items()
+        },
+    }
 
 
 def _places(context: Context, bucket: str) -> Mapping[str, Any]:

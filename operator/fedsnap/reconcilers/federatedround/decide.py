@@ -6,22 +6,25 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from fedsnap.api.federatedround import FederatedRound
-from fedsnap.api.participation import Participation, Stage
-from fedsnap.api.schema import find_condition
+from fedsnap.api.participation import MaskingStage, Participation, Stage
+from fedsnap.api.schema import find_condition, parse_duration
 from fedsnap.clients.cluster import JOB, of_kind
 from fedsnap.reconcilers.actions import Action, ApplyObject, CreateObject, DeleteObject, PatchObject
 from fedsnap.reconcilers.federatedround import messages as say
-from fedsnap.reconcilers.federatedround.actions import StartHubJob, WritePlan, WriteRoster
-from fedsnap.reconcilers.federatedround.observed import Observed
+from fedsnap.reconcilers.federatedround.actions import StartHubJob, WriteControl, WritePlan
+from fedsnap.reconcilers.federatedround.exclusions import refusals
+from fedsnap.reconcilers.federatedround.observed import AGGREGATE, PUBLISH, Observed
+from fedsnap.reconcilers.federatedround.outcomes import Do, Ended, Held, Passed
 from fedsnap.reconcilers.federatedround.plan import make_roster, participation
 from fedsnap.reconcilers.federatedround.status import status_of
-from fedsnap.reconcilers.federatedround.steps import AGGREGATE, PUBLISH, STEPS, Do, Ended, Held, Passed, refusals
+from fedsnap.reconcilers.federatedround.steps import STEPS
 from fedsnap.reconcilers.loop import Plan
 from fedsnap.reconcilers.snapshotrecords import published_by, snapshot_record
 
 FINALIZER = "fedsnap.dev/participations"
 LOOK_AGAIN = timedelta(seconds=30)
 _AT_ONCE = timedelta(0)
+_SILENT = (Do.WRITE_PLAN, Do.WRITE_ROSTER, Do.WRITE_SHARE_ROSTER, Do.WRITE_SURVIVORS, Do.RECORD_SNAPSHOT)
 _CLOSED = ("Closed", "Aborted")
 _ROUND, _PARTICIPATION = of_kind(FederatedRound), of_kind(Participation)
 Actions = tuple[Action, ...]
@@ -39,7 +42,8 @@ def decide(observed: Observed, now: datetime) -> Plan:
         return _plan(observed, [], over, _close(observed, "Aborted"), now)
     passed, stop = _walk(observed, now)
     if one.spec.suspend:
-        return _plan(observed, passed, _suspended(passed, stop), _suspension(observed, wanted=True), now)
+        held = _suspended(passed, stop, masked=observed.is_masked)
+        return _plan(observed, passed, held, _suspension(observed, wanted=True), now)
     return _plan(observed, passed, stop, (*_suspension(observed, wanted=False), *_actions(observed, stop, now)), now)
 
 
@@ -64,7 +68,7 @@ def _walk(observed: Observed, now: datetime) -> tuple[list[Passed], Held | Ended
 
 
 def _success(observed: Observed) -> Ended:
-    counted = {one.organization for one in observed.roster.members} if observed.roster else set()
+    counted = observed.counted()
     invited = observed.plan.plan.organizations if observed.plan else ()
     why = refusals(observed)
     missing = {name: why.get(name, "no valid update before the deadline") for name in invited if name not in counted}
@@ -79,15 +83,15 @@ def _plan(observed: Observed, passed: list[Passed], stop: Held | Ended, actions:
 def _look_again(stop: Held | Ended) -> timedelta | None:
     if isinstance(stop, Ended):
         return None
-    if stop.todo in (Do.WRITE_PLAN, Do.WRITE_ROSTER, Do.RECORD_SNAPSHOT):
+    if stop.todo in _SILENT:
         return _AT_ONCE  # no event of these wakes the round
     return min(stop.look_again, LOOK_AGAIN) if stop.look_again else LOOK_AGAIN
 
 
-def _suspended(passed: list[Passed], stop: Held | Ended) -> Held:
+def _suspended(passed: list[Passed], stop: Held | Ended, *, masked: bool) -> Held:
     """While suspended nothing is judged: deadlines that pass are noticed when it goes on."""
     done = {step.condition for step in passed}
-    condition = next(name for name in say.CONDITIONS if name not in done)
+    condition = next(name for name in say.conditions(masked=masked) if name not in done)
     stage = stop.stage if isinstance(stop, Held) else "Suspended"
     return Held(stage, condition, say.SUSPENDED, "spec.suspend is true: nothing new is started")
 
@@ -118,7 +122,32 @@ def _start_training(observed: Observed, _held: Held, _now: datetime) -> Actions:
 
 
 def _write_roster(observed: Observed, _held: Held, _now: datetime) -> Actions:
-    return (WriteRoster(observed, make_roster(observed)),)
+    return (WriteControl(observed, observed.paths.roster, make_roster(observed)),)
+
+
+def _start_masking_stage(stage: MaskingStage) -> Callable[[Observed, Held, datetime], Actions]:
+    def start(observed: Observed, _held: Held, now: datetime) -> Actions:
+        members = observed.masking.members if observed.masking else ()
+        due = now + parse_duration(observed.round.spec.deadlines.mask)
+        return tuple(
+            _set_stage(observed, name, stage, due)
+            for name in members
+            if name in observed.participations and observed.participations[name].spec.stage != stage
+        )
+
+    return start
+
+
+def _write_share_roster(observed: Observed, _held: Held, _now: datetime) -> Actions:
+    seen = observed.masking
+    return (WriteControl(observed, observed.paths.share_roster, seen.make_share_roster()),) if seen else ()
+
+
+def _write_survivors(observed: Observed, _held: Held, _now: datetime) -> Actions:
+    seen = observed.masking
+    if seen is None or seen.share_roster is None:
+        return ()
+    return (WriteControl(observed, observed.paths.survivors, seen.make_survivors(seen.share_roster)),)
 
 
 def _start_job(stage: str) -> Callable[[Observed, Held, datetime], Actions]:
@@ -140,15 +169,20 @@ _EFFECTS: dict[Do, Callable[[Observed, Held, datetime], Actions]] = {
     Do.INVITE: _invite,
     Do.START_TRAINING: _start_training,
     Do.WRITE_ROSTER: _write_roster,
+    Do.START_SHARING: _start_masking_stage("Sharing"),
+    Do.WRITE_SHARE_ROSTER: _write_share_roster,
+    Do.START_MASKING: _start_masking_stage("Masking"),
+    Do.WRITE_SURVIVORS: _write_survivors,
+    Do.START_UNMASKING: _start_masking_stage("Unmasking"),
     Do.START_AGGREGATION: _start_job(AGGREGATE),
     Do.START_PUBLICATION: _start_job(PUBLISH),
     Do.RECORD_SNAPSHOT: _record_snapshot,
 }
 
 
-def _set_stage(observed: Observed, organization: str, stage: Stage) -> Action:
+def _set_stage(observed: Observed, organization: str, stage: Stage, stage_by: datetime | None = None) -> Action:
     suspend = observed.round.spec.suspend
-    return ApplyObject(participation(observed, organization, stage, suspend=suspend))
+    return ApplyObject(participation(observed, organization, stage, stage_by=stage_by, suspend=suspend))
 
 
 def _close(observed: Observed, stage: Stage) -> Actions:
@@ -165,17 +199,21 @@ def _close(observed: Observed, stage: Stage) -> Actions:
 
 
 def _close_late(observed: Observed) -> Actions:
-    """After the roster is agreed, nobody needs to train on."""
+    """After the roster is agreed, nobody else needs to do anything."""
     if observed.roster is None:
         return ()
-    open_ones = [name for name, one in observed.participations.items() if one.spec.stage not in _CLOSED]
-    return tuple(_set_stage(observed, name, "Closed") for name in open_ones)
+    needed = observed.masking.members if observed.masking and not observed.jobs_of(AGGREGATE) else ()
+    return tuple(
+        _set_stage(observed, name, "Closed")
+        for name, one in observed.participations.items()
+        if one.spec.stage not in _CLOSED and name not in needed
+    )
 
 
 def _suspension(observed: Observed, *, wanted: bool) -> Actions:
     """Suspend or resume what runs: members by their Participations, own Jobs directly."""
     members = [
-        ApplyObject(participation(observed, name, one.spec.stage, suspend=wanted))
+        ApplyObject(participation(observed, name, one.spec.stage, stage_by=one.spec.stage_by, suspend=wanted))
         for name, one in observed.participations.items()
         if observed.plan and observed.model and one.spec.suspend != wanted and one.spec.stage not in _CLOSED
     ]

@@ -17,10 +17,13 @@ from fedsnap.builders import names
 from fedsnap.builders.jobs import owner_reference
 from fedsnap.clients.cluster import of_kind
 from fedsnap.formats.control import Plan, Roster
+from fedsnap.jobs.tasks import CohortTask
 from fedsnap.reconcilers.context import Context
 from fedsnap.reconcilers.controlfiles import own_public_keys, read_signed, required
+from fedsnap.reconcilers.federatedround.actions import cohort_fields
 from fedsnap.reconcilers.federatedround.commits import Commits
 from fedsnap.reconcilers.federatedround.observed import Observed, StoredPlan
+from fedsnap.reconcilers.federatedround.replies import Replies
 from fedsnap.reconcilers.jobstate import read_jobs
 from fedsnap.reconcilers.mailbox import mailbox
 
@@ -73,14 +76,14 @@ class Gathering:
             return replace(found, hub_keys=keys)
         stored = StoredPlan(plan.value, plan.digest, found.paths.plan)
         roster = await read_signed(Roster, store, found.paths.roster, keys, self.now)
-        return replace(
-            found,
-            hub_keys=keys,
-            plan=stored,
-            roster=roster.value if roster else None,
-            commits={} if roster else await Commits(store, found, stored, self.now).checked(),
-            jobs=tuple(await self._jobs(found)) if roster else (),
-        )
+        found = replace(found, hub_keys=keys, plan=stored)
+        if roster is None:
+            return replace(found, commits=await Commits(store, found, stored, self.now).checked())
+        found = replace(found, roster=roster.value, jobs=tuple(await self._jobs(found)))
+        if not found.is_masked:
+            return found
+        task = CohortTask(**cohort_fields(self.context, found, stored))
+        return replace(found, masking=await Replies.look(task, store, found))
 
     async def _model(self) -> SharedModel | None:
         raw = await self.context.cluster.get(MODEL, self.namespace, self.round.spec.model_ref.name)

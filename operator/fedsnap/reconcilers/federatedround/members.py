@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from fedsnap.api.federatedround import Counts, MemberState, MemberStatus
-from fedsnap.api.participation import Participation
+from fedsnap.api.participation import MaskingStage, Participation
+from fedsnap.reconcilers.federatedround.exclusions import exclusions
 from fedsnap.reconcilers.federatedround.observed import Observed
-from fedsnap.reconcilers.federatedround.steps import exclusions
+
+_REACHED: dict[MaskingStage, MemberState] = {"Sharing": "Shared", "Masking": "Masked", "Unmasking": "Unmasked"}
+_COMMITTED = ("Committed", "Shared", "Masked", "Unmasked", "Aggregated")
 
 
 def member_statuses(observed: Observed, *, aggregated: bool, closed: bool) -> list[MemberStatus]:
@@ -35,8 +38,10 @@ def _member(observed: Observed, name: str, why: tuple[str, str], *, aggregated: 
 
 
 def _state(observed: Observed, name: str, one: Participation, *, aggregated: bool, closed: bool) -> MemberState:
-    if observed.roster and any(member.organization == name for member in observed.roster.members):
-        return "Aggregated" if aggregated else "Committed"
+    if name in observed.counted() and not _fell_out(observed, name):
+        return "Aggregated" if aggregated else _masking_state(one)
+    if observed.masking and name in observed.masking.roster:
+        return "Failed" if any(report.outcome == "Failed" for report in one.status.stages) else "Missing"
     replied = _replied(observed, name, one)
     if replied:
         return replied
@@ -45,6 +50,22 @@ def _state(observed: Observed, name: str, one: Participation, *, aggregated: boo
     if one.spec.stage == "Training":
         return "Training"
     return "Accepted" if one.status.decision == "Accepted" else "Invited"
+
+
+def _fell_out(observed: Observed, name: str) -> bool:
+    """Masked: whether a member failed in a stage that is still open; a survivor counts whether it answers or not."""
+    seen = observed.masking
+    if seen is None or seen.survivors is not None:
+        return False
+    reply, status = seen.replies.get(name), observed.participations[name].status
+    dropped = seen.share_roster is not None and name not in seen.share_roster.value.names
+    return dropped or bool(reply and reply.refusal) or any(one.outcome == "Failed" for one in status.stages)
+
+
+def _masking_state(one: Participation) -> MemberState:
+    """How far a member came whose update counts."""
+    done = [report.stage for report in one.status.stages if report.outcome == "Succeeded"]
+    return _REACHED[done[-1]] if done else "Committed"
 
 
 def _replied(observed: Observed, name: str, one: Participation) -> MemberState | None:
@@ -65,6 +86,6 @@ def counts(members: list[MemberStatus]) -> Counts:
     return Counts(
         invited=len(states),
         accepted=sum(state not in ("Invited", "Refused", "Missing") for state in states),
-        trained=sum(state in ("Committed", "Aggregated") for state in states),
+        trained=sum(state in _COMMITTED for state in states),
         aggregated=states.count("Aggregated"),
     )

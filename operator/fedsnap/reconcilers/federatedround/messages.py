@@ -7,12 +7,15 @@ from datetime import datetime
 from fedsnap.policies.quorum import Judgement
 
 ACCEPTED, TRAINED, AGGREGATED, PUBLISHED, FINISHED = "Accepted", "Trained", "Aggregated", "Published", "Finished"
-CONDITIONS = (ACCEPTED, TRAINED, AGGREGATED, PUBLISHED, FINISHED)
+SHARED, MASKED, UNMASKED = "Shared", "Masked", "Unmasked"
 
 # Why each condition but Finished is true.
 REACHED = {
     ACCEPTED: "QuorumAccepted",
     TRAINED: "RosterAgreed",
+    SHARED: "SharesStored",
+    MASKED: "SurvivorsAgreed",
+    UNMASKED: "AnswersStored",
     AGGREGATED: "SumsStored",
     PUBLISHED: "SnapshotRecorded",
 }
@@ -22,6 +25,7 @@ COMPLETED = "Completed"
 DEGRADED = "Degraded"
 QUORUM_NOT_REACHED = "QuorumNotReached"
 DEADLINE_EXCEEDED = "DeadlineExceeded"
+THRESHOLD_NOT_REACHED = "ThresholdNotReached"
 AGGREGATION_FAILED = "AggregationFailed"
 PUBLICATION_FAILED = "PublicationFailed"
 ABORTED = "Aborted"
@@ -33,6 +37,11 @@ SUSPENDED = "Suspended"
 MODEL_NOT_FOUND = "ModelNotFound"
 ORGANIZATION_NOT_FOUND = "OrganizationNotFound"
 BASE_SNAPSHOT_NOT_FOUND = "BaseSnapshotNotFound"
+
+
+def conditions(*, masked: bool) -> tuple[str, ...]:
+    """The conditions of a round in order; a plain one has no masks to agree on."""
+    return (ACCEPTED, TRAINED, *((SHARED, MASKED, UNMASKED) if masked else ()), AGGREGATED, PUBLISHED, FINISHED)
 
 
 def listed(names: tuple[str, ...] | list[str]) -> str:
@@ -55,6 +64,12 @@ def below_quorum(stage: str, judgement: Judgement, quorum: int, why: dict[str, s
     silence = "not asked any further" if in_time else "no reply before the deadline"
     reasons = "; ".join(f"{name}: {why.get(name) or silence}" for name in judgement.missing)
     return f"fewer than the quorum of {quorum} {stage}. {reasons}"
+
+
+def below_threshold(stage: str, judgement: Judgement, least: int, why: dict[str, str]) -> str:
+    """Who fell out of the masked part, and why; without so many the masks cannot be taken away."""
+    reasons = "; ".join(f"{name}: {why.get(name) or 'no reply before the deadline'}" for name in judgement.missing)
+    return f"{stage} needs {least} members. {reasons}. Raise spec.retry by one to run the round again"
 
 
 def verdict(members: int, invited: int, missing: dict[str, str]) -> str:

@@ -12,10 +12,14 @@ from fedsnap.api.modelsnapshot import ModelSnapshot
 from fedsnap.api.organization import IdentityKey, Organization
 from fedsnap.api.participation import Participation
 from fedsnap.api.sharedmodel import SharedModel
-from fedsnap.formats.control import Plan, Roster
+from fedsnap.formats.control import MaskingKeys, Plan, Roster
 from fedsnap.formats.paths import RoundPaths
 from fedsnap.policies.quorum import Judgement, Standing, judge
+from fedsnap.reconcilers.federatedround.masking import Masking
 from fedsnap.reconcilers.jobstate import SeenJob
+
+# Stages of the hub's own Jobs.
+AGGREGATE, PUBLISH = "aggregate", "publish"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class CheckedCommit:
 
     digest: str = ""
     examples: int = 0
+    keys: MaskingKeys | None = None
     refusal: tuple[str, str] | None = None
 
 
@@ -44,6 +49,7 @@ class Observed:
         owner: the ownerReference of what the round makes in its own namespace.
         hub_keys: public keys of the hub's own identity.
         earlier: Participations of earlier attempts.
+        masking: of a masked round whose roster is agreed; None otherwise.
     """
 
     round: FederatedRound
@@ -57,6 +63,7 @@ class Observed:
     plan: StoredPlan | None = None
     commits: dict[str, CheckedCommit] = field(default_factory=dict)
     roster: Roster | None = None
+    masking: Masking | None = None
     jobs: tuple[SeenJob, ...] = ()
     snapshot: ModelSnapshot | None = None
 
@@ -71,6 +78,17 @@ class Observed:
         namespace, _ = self.round.key
         spec = self.round.spec
         return RoundPaths.of(namespace, spec.model_ref.name, spec.number, self.attempt)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether this round hides single updates from the hub."""
+        return self.round.spec.privacy.secure_aggregation == "Masked"
+
+    def counted(self) -> set[str]:
+        """Whose updates count, as far as it is agreed: survivors where there are some, else the roster."""
+        if self.masking and self.masking.survivors:
+            return {one.organization for one in self.masking.survivors.value.members}
+        return {one.organization for one in self.roster.members} if self.roster else set()
 
     def jobs_of(self, stage: str) -> tuple[SeenJob, ...]:
         """The hub's Jobs of one stage of this attempt, in order."""

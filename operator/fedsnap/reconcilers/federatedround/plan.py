@@ -12,8 +12,8 @@ from fedsnap.builders import names, objects
 from fedsnap.formats.control import MAX_SHARDS, Aggregator, BaseSnapshot, Excluded, Plan, Roster, RosterMember
 from fedsnap.formats.digests import digest_bytes
 from fedsnap.reconcilers.federatedround import messages as say
+from fedsnap.reconcilers.federatedround.exclusions import exclusions
 from fedsnap.reconcilers.federatedround.observed import Observed, in_training
-from fedsnap.reconcilers.federatedround.steps import exclusions
 from fedsnap.secagg.encoding import scale_exponent
 
 T = TypeVar("T")
@@ -64,7 +64,9 @@ def _present(found: T | None) -> T:
     return found
 
 
-def participation(observed: Observed, organization: str, stage: Stage, *, suspend: bool) -> dict[str, Any]:
+def participation(
+    observed: Observed, organization: str, stage: Stage, *, stage_by: datetime | None = None, suspend: bool
+) -> dict[str, Any]:
     """The Participation of one organization as the hub wants it now."""
     stored = _present(observed.plan)
     plan: Plan = stored.plan
@@ -86,6 +88,7 @@ def participation(observed: Observed, organization: str, stage: Stage, *, suspen
         accept_by=plan.accept_by,
         train_by=plan.train_by,
         stage=stage,
+        stage_by=stage_by,
         suspend=suspend,
     )
     invited = observed.participations.get(organization)

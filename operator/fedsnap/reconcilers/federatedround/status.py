@@ -12,8 +12,8 @@ from fedsnap.jobs.results import AggregateResult
 from fedsnap.reconcilers.conditions import MAX_MESSAGE
 from fedsnap.reconcilers.federatedround import messages as say
 from fedsnap.reconcilers.federatedround.members import counts, member_statuses
-from fedsnap.reconcilers.federatedround.observed import Observed
-from fedsnap.reconcilers.federatedround.steps import AGGREGATE, Ended, Held, Passed
+from fedsnap.reconcilers.federatedround.observed import AGGREGATE, Observed
+from fedsnap.reconcilers.federatedround.outcomes import Ended, Held, Passed
 
 
 def status_of(observed: Observed, passed: list[Passed], stop: Held | Ended, now: datetime) -> dict[str, Any]:
@@ -31,23 +31,23 @@ def status_of(observed: Observed, passed: list[Passed], stop: Held | Ended, now:
         aggregate_digest=_aggregate_digest(observed),
         counts=tally,
         participants=members,
-        conditions=_conditions(done, stop),
+        conditions=_conditions(say.conditions(masked=observed.is_masked), done, stop),
         **_times(observed, done, ended=ended, now=now),
     )
     return status.to_wire()
 
 
-def _conditions(done: dict[str, Passed], stop: Held | Ended) -> list[Condition]:
+def _conditions(order: tuple[str, ...], done: dict[str, Passed], stop: Held | Ended) -> list[Condition]:
     stop = replace(stop, message=stop.message[:MAX_MESSAGE])
     made = [
         Condition(type=name, status="True", reason=say.REACHED[name], message=done[name].message)
-        for name in say.CONDITIONS
+        for name in order
         if name in done
     ]
     if isinstance(stop, Held):
         return [*made, Condition(type=stop.condition, status="False", reason=stop.reason, message=stop.message)]
     if stop.reason not in say.SUCCESSES:
-        failed = next(name for name in say.CONDITIONS if name not in done)
+        failed = next(name for name in order if name not in done)
         if failed != say.FINISHED:
             made.append(Condition(type=failed, status="False", reason=stop.reason, message=stop.message))
     return [*made, Condition(type=say.FINISHED, status="True", reason=stop.reason, message=stop.message)]
@@ -60,6 +60,8 @@ def _times(observed: Observed, done: dict[str, Passed], *, ended: bool, now: dat
         "started_at": True,
         "accepted_at": say.ACCEPTED in done,
         "trained_at": say.TRAINED in done,
+        "shared_at": say.SHARED in done,
+        "masked_at": say.MASKED in done,
         "finished_at": ended,
     }
     same = before.attempt == observed.attempt

@@ -2,70 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import Enum
 
-from fedsnap.api.schema import find_condition, parse_duration
+from fedsnap.api.schema import parse_duration
 from fedsnap.policies.quorum import Verdict
 from fedsnap.policies.retry import next_attempt
 from fedsnap.reconcilers.federatedround import messages as say
-from fedsnap.reconcilers.federatedround.observed import Observed, in_training, judge_acceptance, judge_training
+from fedsnap.reconcilers.federatedround.exclusions import refusals
+from fedsnap.reconcilers.federatedround.masking_steps import masking, masking_due, sharing, unmasking
+from fedsnap.reconcilers.federatedround.observed import (
+    AGGREGATE,
+    PUBLISH,
+    Observed,
+    in_training,
+    judge_acceptance,
+    judge_training,
+)
+from fedsnap.reconcilers.federatedround.outcomes import Do, Ended, Held, Outcome, Passed, Step
 from fedsnap.reconcilers.jobstate import SeenJob
 from fedsnap.secagg.encoding import scale_exponent
 from fedsnap.secagg.errors import ScaleImpossible
 
 # A hub Job that fails for a reason that may pass (a store that restarts) is tried again this often.
 HUB_JOB_RETRIES = 6
-AGGREGATE, PUBLISH = "aggregate", "publish"
-# What a member's entry in status and roster holds.
-MAX_WHY = 1024
-
-
-class Do(Enum):
-    """What the operator does next; how is the business of the effects."""
-
-    WRITE_PLAN = "write the signed plan"
-    INVITE = "make the Participations"
-    START_TRAINING = "ask those who accepted to train"
-    WRITE_ROSTER = "write the signed roster"
-    START_AGGREGATION = "start the aggregation Job"
-    START_PUBLICATION = "start the publication Job"
-    RECORD_SNAPSHOT = "make the ModelSnapshot"
-
-
-@dataclass(frozen=True, slots=True)
-class Passed:
-    """The step is done; its condition is true."""
-
-    condition: str | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The round stands at this step, for a reason; perhaps there is something to do."""
-
-    stage: str
-    condition: str
-    reason: str
-    message: str
-    todo: Do | None = None
-    attempt: int = 0
-    look_again: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The round is over."""
-
-    reason: str
-    message: str
-
-
-Outcome = Passed | Held | Ended
-Step = Callable[[Observed, datetime], Outcome]
 
 
 def references(observed: Observed, _now: datetime) -> Outcome:
@@ -208,36 +168,19 @@ def _hub_deadline(observed: Observed) -> datetime:
     assert observed.plan is not None  # noqa: S101
     allowance = parse_duration(observed.round.spec.deadlines.aggregate)
     trained = observed.round.status.trained_at or observed.plan.plan.train_by
-    return trained + 2 * allowance
+    begun = masking_due(observed, "masked_at", trained) if observed.is_masked else trained
+    return begun + 2 * allowance
 
 
-def refusals(observed: Observed) -> dict[str, str]:
-    """Why each member that is out is out, by organization."""
-    return {name: f"{reason}: {message}" for name, (reason, message) in exclusions(observed).items()}
-
-
-def exclusions(observed: Observed) -> dict[str, tuple[str, str]]:
-    """Reason and message of each member that is out; the roster, once agreed, has the last word."""
-    found = {name: out for name in observed.participations if (out := _exclusion(observed, name))}
-    why = {name: (reason, say.one_line(message)) for name, (reason, message) in found.items()}
-    if observed.roster:
-        counted = {one.organization for one in observed.roster.members}
-        why = {name: out for name, out in why.items() if name not in counted}
-        why |= {out.organization: (out.reason, out.message) for out in observed.roster.excluded}
-    return why
-
-
-def _exclusion(observed: Observed, name: str) -> tuple[str, str] | None:
-    one, commit = observed.participations[name], observed.commits.get(name)
-    status = one.status
-    if commit and commit.refusal:
-        return commit.refusal[0], commit.refusal[1][:MAX_WHY]
-    if status.decision == "Refused" or status.outcome == "Failed":
-        return status.reason, status.message
-    # It has not replied, but perhaps said what keeps it from replying.
-    troubles = (find_condition(status.conditions, kind) for kind in ("Stalled", "Reconciling"))
-    trouble = next((one for one in troubles if one), None)
-    return (trouble.reason, trouble.message[:MAX_WHY]) if trouble else None
-
-
-STEPS: tuple[Step, ...] = (references, plan, acceptance, training, aggregation, publication, record)
+STEPS: tuple[Step, ...] = (
+    references,
+    plan,
+    acceptance,
+    training,
+    sharing,
+    masking,
+    unmasking,
+    aggregation,
+    publication,
+    record,
+)

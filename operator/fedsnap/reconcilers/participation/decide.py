@@ -14,11 +14,13 @@ from fedsnap.policies import preflight, sharing
 from fedsnap.policies.retry import JobResult, next_attempt
 from fedsnap.reconcilers.actions import Action, DeleteObject, PatchObject
 from fedsnap.reconcilers.loop import Plan
+from fedsnap.reconcilers.participation import masking
 from fedsnap.reconcilers.participation.actions import StartTraining
 from fedsnap.reconcilers.participation.observed import Observed
 
 HEARTBEAT = timedelta(seconds=30)
 ACCEPTED, TRAINED = "Accepted", "Trained"
+TRAIN = "train"
 _MAX_MESSAGE = 1024
 Update = dict[str, Any]
 
@@ -29,8 +31,10 @@ def decide(observed: Observed, now: datetime, namespace: str) -> Plan:
     status, stage = one.status, one.spec.stage
     if one.being_deleted or stage in ("Closed", "Aborted"):
         return _closed(observed, namespace)
-    if status.outcome is not None or status.decision == "Refused":
+    if status.decision == "Refused" or status.outcome == "Failed":
         return Plan()
+    if status.outcome == "Succeeded":
+        return masking.decide(observed, now, namespace) if stage in masking.STAGES else Plan()
     if status.decision is None:
         return _report(observed, _answer(observed, now), now)
     if stage == "Invited":
@@ -83,16 +87,16 @@ def _train(observed: Observed, now: datetime, namespace: str) -> Plan:
     one = observed.participation
     results = known_attempts(observed)
     attempts: Update = {"attempts": [_attempt(result) for result in results]}
-    done = next((job for job in observed.jobs if job.result.succeeded), None)
+    done = next((job for job in observed.jobs_of(TRAIN) if job.result.succeeded), None)
     if done:
         return _report(observed, attempts | _succeeded(done.reports), now)
     due = one.spec.train_by
     if due and now >= due:
-        ended = tuple(DeleteObject(JOB, namespace, job.result.name) for job in observed.jobs if job.active)
+        ended = tuple(DeleteObject(JOB, namespace, job.result.name) for job in observed.jobs_of(TRAIN) if job.active)
         message = f"not trained by {due:%Y-%m-%dT%H:%M:%SZ}. {_waiting(observed)}".strip()
         return _report(observed, attempts | _failed("DeadlineExceeded", message), now, ended)
     attempt = next_attempt(results, one.spec.retries)
-    if attempt is None and not any(job.active for job in observed.jobs):
+    if attempt is None and not any(job.active for job in observed.jobs_of(TRAIN)):
         last = results[-1]
         return _report(observed, attempts | _failed(last.reason, f"Job {last.name}: {last.message}"), now)
     if attempt is None or one.spec.suspend:
@@ -128,7 +132,7 @@ def _start(observed: Observed, attempt: int, attempts: Update, now: datetime) ->
 
 def known_attempts(observed: Observed) -> list[JobResult]:
     """Attempts by their Jobs, and those whose Jobs are gone by what was recorded of them."""
-    seen = {job.result.attempt: job.result for job in observed.jobs}
+    seen = {job.result.attempt: job.result for job in observed.jobs_of(TRAIN)}
     for recorded in observed.participation.status.attempts:
         if recorded.number not in seen:
             seen[recorded.number] = _gone(recorded)
@@ -173,7 +177,7 @@ def _succeeded(reports: tuple[Any, ...]) -> Update:
 
 
 def _progress(observed: Observed) -> Update:
-    active = next((job for job in observed.jobs if job.active), None)
+    active = next((job for job in observed.jobs_of(TRAIN) if job.active), None)
     if observed.participation.spec.suspend:
         return {"reason": "Suspended", "message": "the hub suspended this round"}
     if active is None:
@@ -184,14 +188,14 @@ def _progress(observed: Observed) -> Update:
 
 
 def _waiting(observed: Observed) -> str:
-    return next((job.waiting for job in observed.jobs if job.active and job.waiting), "")
+    return next((job.waiting for job in observed.jobs_of(TRAIN) if job.active and job.waiting), "")
 
 
 def _suspension(observed: Observed, namespace: str) -> tuple[Action, ...]:
     wanted = observed.participation.spec.suspend
     return tuple(
         PatchObject(JOB, namespace, job.result.name, {"spec": {"suspend": wanted}})
-        for job in observed.jobs
+        for job in observed.jobs_of(TRAIN)
         if job.active and job.suspended != wanted
     )
 

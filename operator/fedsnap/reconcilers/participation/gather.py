@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from fedsnap.api.participation import BaseKey, Participation
+from fedsnap.api.organization import IdentityKey, Organization
+from fedsnap.api.participation import BaseKey, Participation, stage_report
 from fedsnap.api.sharingpolicy import SharingPolicy
 from fedsnap.builders import names
-from fedsnap.clients.cluster import NODE, POD_TEMPLATE, of_kind
+from fedsnap.clients.cluster import CONFIG_MAP, NODE, POD_TEMPLATE, of_kind
 from fedsnap.clients.errors import NotFound, PermissionDenied
 from fedsnap.formats.control import Plan
 from fedsnap.formats.paths import RoundPaths
+from fedsnap.formats.signed import Signed
 from fedsnap.jobs.errors import Refused
+from fedsnap.jobs.tasks import RevealedCohort
 from fedsnap.policies import sharing
 from fedsnap.policies.preflight import KeyState
 from fedsnap.reconcilers.context import Context
 from fedsnap.reconcilers.controlfiles import identity_keys, read_signed, required
 from fedsnap.reconcilers.failures import Waiting
-from fedsnap.reconcilers.jobstate import read_jobs
+from fedsnap.reconcilers.jobstate import SeenJob, read_jobs
+from fedsnap.reconcilers.participation import masking
+from fedsnap.reconcilers.participation.actions import REVEALED_FILE
 from fedsnap.reconcilers.participation.observed import Observed
+from fedsnap.secagg.masking.files import Survivors
 
-POLICY = of_kind(SharingPolicy)
+POLICY, ORGANIZATION = of_kind(SharingPolicy), of_kind(Organization)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +56,54 @@ class Gathering:
             return found
         plan, refusal = await self._plan(found)
         policies, templates = await asyncio.gather(self._policies(), self._templates())
-        return Observed(
-            participation=one,
-            hub_keys=found.hub_keys,
-            plan=plan,
-            plan_refusal=refusal,
-            policies=policies,
-            templates=templates,
+        found = replace(found, plan=plan, plan_refusal=refusal, policies=policies, templates=templates)
+        if one.spec.stage in masking.STAGES:
+            return await self._with_peers(found)
+        return replace(
+            found,
             allocatable=await self._allocatable(),
             key=await self._key(plan) if plan and self._is_consented(found, plan, policies) else None,
-            jobs=jobs,
         )
 
     def _nothing_to_start(self, found: Observed) -> bool:
         one = self.participation
         closed = one.being_deleted or one.spec.stage in ("Closed", "Aborted")
-        answered = one.status.decision == "Refused" or one.status.outcome is not None
+        if closed or one.status.decision == "Refused" or one.status.outcome == "Failed":
+            return True
+        stage = masking.STAGES.get(one.spec.stage)
+        if one.status.outcome == "Succeeded":
+            return stage is None or bool(stage_report(one.status, stage.name)) or _is_busy(found.jobs_of(stage.job))
         waiting = one.status.decision == "Accepted" and one.spec.stage == "Invited"
-        return closed or answered or waiting or any(job.active or job.result.succeeded for job in found.jobs)
+        return waiting or _is_busy(found.jobs_of("train"))
+
+    async def _with_peers(self, found: Observed) -> Observed:
+        """What the stages after training need beside plan and policies."""
+        if found.plan is None:
+            return found
+        organizations, revealed = await asyncio.gather(self._peers(), self._revealed(found.plan))
+        return replace(found, peers=organizations, revealed=revealed, survivors=await self._survivors(found))
+
+    async def _peers(self) -> dict[str, tuple[IdentityKey, ...]]:
+        """Keys that this organization's own cluster pins: what the hub says of its members' keys is not asked."""
+        raws = await self.context.cluster.list(ORGANIZATION)
+        found = [Organization.model_validate(raw) for raw in raws]
+        return {one.metadata.name: tuple(one.spec.identity_keys) for one in found if one.spec.identity_keys}
+
+    async def _revealed(self, plan: Plan) -> tuple[RevealedCohort, ...]:
+        """What was revealed on the same base in other attempts."""
+        base, own = plan.base.content_root, self.participation.spec.plan.digest
+        labels = {names.LABEL_STAGE: names.STAGE_REVEALED, names.LABEL_BASE: names.base_label(base)}
+        raws = await self.context.cluster.list(CONFIG_MAP, self.context.namespace, labels)
+        others = [raw for raw in raws if (raw["metadata"].get("annotations") or {}).get(names.ANNOTATION_PLAN) != own]
+        return tuple(RevealedCohort.model_validate_json(raw["data"][REVEALED_FILE]) for raw in others)
+
+    async def _survivors(self, found: Observed) -> Signed[Survivors] | None:
+        spec = self.participation.spec
+        if spec.stage != "Unmasking":
+            return None
+        paths = RoundPaths.of(spec.round.namespace, spec.model, spec.round.number, spec.round.attempt)
+        store = self.context.store(spec.plan.bucket)
+        return await read_signed(Survivors, store, paths.survivors, found.hub_keys, self.now)
 
     def _is_consented(self, found: Observed, plan: Plan, policies: list[SharingPolicy]) -> bool:
         """Whether Vault is asked: only about the model of an invitation that the own policies allow."""
@@ -129,6 +165,10 @@ class Gathering:
             latest_version=info.latest_version,
             oldest_usable_version=info.min_decryption_version,
         )
+
+
+def _is_busy(jobs: tuple[SeenJob, ...]) -> bool:
+    return any(job.active or job.result.succeeded for job in jobs)
 
 
 def _base_key(plan: Plan) -> BaseKey:

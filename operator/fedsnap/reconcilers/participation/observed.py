@@ -11,9 +11,12 @@ from fedsnap.api.participation import Participation
 from fedsnap.api.sharingpolicy import SharingPolicy
 from fedsnap.builders.jobs import TRAIN_CONTAINER
 from fedsnap.formats.control import Plan
+from fedsnap.formats.signed import Signed
+from fedsnap.jobs.tasks import RevealedCohort
 from fedsnap.policies.preflight import KeyState, Site, Template
 from fedsnap.policies.sharing import Request
 from fedsnap.reconcilers.jobstate import SeenJob
+from fedsnap.secagg.masking.files import Survivors
 
 PodTemplates = Mapping[str, Mapping[str, Any]]
 
@@ -26,6 +29,9 @@ class Observed:
         plan: verified by the pinned keys of the hub; None where it was not read or is refused.
         plan_refusal: reason and message, where the plan is not what the mailbox says or not signed by the hub.
         templates: the organization's PodTemplates by name.
+        peers: identity keys of other members, as this organization's own cluster has them.
+        revealed: what this organization revealed in other attempts on the same base.
+        survivors: of this attempt, verified by the pinned keys of the hub; read when it is time to answer.
     """
 
     participation: Participation
@@ -37,6 +43,13 @@ class Observed:
     allocatable: tuple[dict[str, str], ...] | None = None
     key: KeyState | None = None
     jobs: tuple[SeenJob, ...] = ()
+    peers: Mapping[str, tuple[IdentityKey, ...]] = field(default_factory=dict)
+    revealed: tuple[RevealedCohort, ...] = ()
+    survivors: Signed[Survivors] | None = None
+
+    def jobs_of(self, stage: str) -> tuple[SeenJob, ...]:
+        """The Jobs of one stage, in order of their attempts."""
+        return tuple(job for job in self.jobs if job.stage == stage)
 
     def request(self, plan: Plan) -> Request:
         """What the own policies decide about: the signed plan, never the mailbox."""
