@@ -119,7 +119,12 @@ def test_a_roster_below_the_members_own_limit_is_refused_before_anything_is_shar
 def test_a_cohort_that_differs_by_one_from_an_earlier_one_is_refused(hub):
     hub.until_sealed(EXAMPLES)
     hub.write_roster()
-    earlier = {"base_content_root": hub.base.content_root, "round": 7, "survivors": ("a", "b", "c")}
+    earlier = {
+        "base_content_root": hub.base.content_root,
+        "federation": "research/other",
+        "round": 1,
+        "survivors": ("a", "b", "c"),
+    }
     ended = hub.share("a", revealed=(earlier,))
     assert (ended.code, ended.reason) == (42, "RostersDifferTooLittle")
     assert "d" in ended.why

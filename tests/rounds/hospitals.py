@@ -17,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+from fedsnap.clients.store import Store, StoreSettings
 from fedsnap.local import agent, cluster
 from fedsnap.local.federation import deployments, setup
 from fedsnap.local.federation.layout import Federation
@@ -117,6 +118,18 @@ class Hospitals:
         for process in ended:
             process.wait(30)
 
+    def store(self) -> Store:
+        """The round's bucket, with the coordinator's eyes."""
+        s3 = self.running.cluster.s3
+        return Store(
+            StoreSettings(
+                endpoint=s3.endpoint,
+                bucket=FEDERATION.bucket,
+                allow_http=True,
+                credentials_directory=str(s3.credentials / "coordinator"),
+            )
+        )
+
     def deaths(self, party: str) -> list[str]:
         file = self.directory / party / "deaths"
         return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
@@ -203,7 +216,7 @@ def sharing_policy(namespace: str, **rule: object) -> dict:
         "models": ["*"],
         "images": [TRAINER_IMAGE],
         "expires": "2030-01-01T00:00:00Z",
-        "requires": {"secureAggregation": "Plain", "minParticipants": 1},
+        "requires": {"secureAggregation": "Plain", "minParticipants": 1, "assumedColluders": 1, "minHonest": 2},
         "template": "trainer",
     } | rule
     return {
@@ -233,6 +246,15 @@ def shared_model(name: str, rounds: int = 1, **template: object) -> dict:
             "publication": {"store": {"bucket": FEDERATION.bucket, "prefix": f"{FEDERATION.snapshot_prefix}/{name}"}},
         },
     }
+
+
+def masked_model(name: str, rounds: int = 1, **template: object) -> dict:
+    """A model whose rounds are masked; three of the four members must stay."""
+    masked = {
+        "participants": {"organizations": list(MEMBERS), "quorum": 3},
+        "privacy": {"secureAggregation": "Masked", "clipNorm": "8"},
+    }
+    return shared_model(name, rounds, **(masked | template))
 
 
 def start_cluster(state: Path, *, node: bool = True) -> cluster.Cluster:

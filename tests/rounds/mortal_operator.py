@@ -1,4 +1,7 @@
-"""The operator, but killed by SIGKILL right after each action that it applied; DEATHS is where it notes which."""
+"""The operator, but killed by SIGKILL right after each action that it applied; DEATHS is where it notes which.
+
+Where DIES_BEFORE names a stage of a masked round, it dies before it starts that stage's Job, and only then.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from fedsnap.reconcilers.participation.actions import StartMasking
 from fedsnap.runtime import main as program
 
 
@@ -17,6 +21,20 @@ def die(action) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def die_before(stage: str) -> None:
+    start = StartMasking.apply
+
+    async def apply(self, context) -> None:
+        if self.stage == stage:
+            die(self)
+        await start(self, context)
+
+    StartMasking.apply = apply
+
+
 if __name__ == "__main__":
-    program.Operator = partial(program.Operator, after_action=die)
+    if os.environ.get("DIES_BEFORE"):
+        die_before(os.environ["DIES_BEFORE"])
+    else:
+        program.Operator = partial(program.Operator, after_action=die)
     sys.exit(program.main())

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 
 import pytest
 
-from rounds.hospitals import COORDINATOR, MEMBERS, PARTIES, shared_model, wait_for
+from rounds.hospitals import COORDINATOR, MEMBERS, PARTIES, masked_model, shared_model, wait_for
 
 pytestmark = [pytest.mark.round, pytest.mark.cluster, pytest.mark.services]
 
 
-def assert_undisturbed(hospitals, model, attempt="1"):
-    """One training Job per member and attempt, one Job per stage, one snapshot, nobody missing."""
+STAGES = {"Plain": ["train"], "Masked": ["mask", "share", "train", "unmask"]}
+MODELS = {"Plain": shared_model, "Masked": masked_model}
+
+
+def without_digest(name):
+    return re.sub("-[0-9a-f]{10}$", "", name)
+
+
+def assert_undisturbed(hospitals, model, mode="Plain"):
+    """One Job per member and stage, one snapshot, nobody missing."""
     assert hospitals.condition("federatedround", f"{model}-1", "Finished")["reason"] == "Completed"
     for member in MEMBERS:
         jobs = [one["metadata"]["name"] for one in hospitals.list("job", member, f"fedsnap.dev/model={model}")]
-        assert jobs == [f"research-{model}-1-1-{member}-train-{attempt}"]
+        assert sorted(map(without_digest, jobs)) == [f"{model}-1-{member}-{stage}-1" for stage in STAGES[mode]]
     hub = sorted(one["metadata"]["name"] for one in hospitals.list("job", selector=f"fedsnap.dev/model={model}"))
     assert hub == [f"{model}-0-initialize-1", f"{model}-1-1-aggregate-1", f"{model}-1-1-publish-1"]
     snapshots = hospitals.list("modelsnapshot", selector=f"fedsnap.dev/model={model}")
@@ -25,9 +34,11 @@ def assert_undisturbed(hospitals, model, attempt="1"):
 
 
 @pytest.mark.timeout(600)
-def test_a_round_whose_operators_die_after_every_single_action_ends_like_any_other(hospitals):
-    model = "mortal"
-    hospitals.apply(shared_model(model, deadlines={"accept": "20m", "train": "20m", "aggregate": "10m"}))
+@pytest.mark.parametrize("mode", MODELS)
+def test_a_round_whose_operators_die_after_every_single_action_ends_like_any_other(hospitals, mode):
+    model = f"mortal-{mode.lower()}"
+    deadlines = {"accept": "20m", "train": "20m", "mask": "20m", "aggregate": "10m"}
+    hospitals.apply(MODELS[mode](model, deadlines=deadlines))
     for party in PARTIES:
         hospitals.start(party, mortal=True)
     deadline = time.monotonic() + 400
@@ -43,21 +54,22 @@ def test_a_round_whose_operators_die_after_every_single_action_ends_like_any_oth
         return hospitals.condition("sharedmodel", model, "Ready").get("status") == "True"
 
     wait_for(over, "the model being ready", 420)
-    assert_undisturbed(hospitals, model)
+    assert_undisturbed(hospitals, model, mode)
     deaths = hospitals.deaths(COORDINATOR)
+    files = ("plan", "roster") if mode == "Plain" else ("plan", "roster", "share-roster", "survivors")
     for action in (
-        "create Job mortal-0-initialize-1",
-        "create FederatedRound research/mortal-1",
-        "write rounds/research/mortal/1/1/plan.json",
-        *(f"apply Participation fedsnap-member-{member}/research-mortal-1-1" for member in MEMBERS),
-        "write rounds/research/mortal/1/1/roster.json",
-        "create Job mortal-1-1-aggregate-1",
-        "create Job mortal-1-1-publish-1",
-        "create ModelSnapshot research/mortal-1",
+        f"create Job {model}-0-initialize-1",
+        f"create FederatedRound research/{model}-1",
+        *(f"apply Participation fedsnap-member-{member}/research.{model}-1.1" for member in MEMBERS),
+        *(f"write rounds/research/{model}/1/1/{file}.json" for file in files),
+        f"create Job {model}-1-1-aggregate-1",
+        f"create Job {model}-1-1-publish-1",
+        f"create ModelSnapshot research/{model}-1",
     ):
         assert action in deaths
     for member in MEMBERS:
-        assert hospitals.deaths(member) == [f"create Job research-mortal-1-1-{member}-train-1"]
+        own = {without_digest(death) for death in hospitals.deaths(member) if f" {model}-" in death}
+        assert {f"create Job {model}-1-{member}-{stage}-1" for stage in STAGES[mode]} <= own
 
 
 def test_running_jobs_are_adopted_after_all_operators_were_killed_at_once(hospitals):

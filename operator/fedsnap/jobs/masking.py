@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from fedsnap.clients.errors import InvalidData, NotFound
 from fedsnap.clients.store import Store
-from fedsnap.formats.control import Control
+from fedsnap.formats.control import Control, Plan
+from fedsnap.formats.digests import Digest
 from fedsnap.formats.errors import InvalidFormat
 from fedsnap.formats.paths import RoundPaths
 from fedsnap.formats.signed import Signed, read_control
@@ -63,16 +64,14 @@ class MaskedRound:
         plan = cohort.plan
         if plan.secure_aggregation != "Masked":
             raise Refused("PlanMismatch", f"expected a Masked round, the plan says {plan.secure_aggregation}")
-        attempt = Attempt(
-            federation=f"{plan.namespace}/{plan.model}",
-            plan_digest=task.plan_digest,
-            base_content_root=plan.base.content_root,
-            round=plan.round,
-            attempt=plan.attempt,
-            roster_digest=cohort.roster.digest,
-        )
+        attempt = _attempt(cohort, task.plan_digest)
         keys = {name: one.value.masking for name, one in cohort.commits.items() if one.value.masking}
         return cls(task=task, store=store, cohort=cohort, session=Session.open(attempt, keys, limits), limits=limits)
+
+    @property
+    def attempt(self) -> Attempt:
+        """What all members must agree on."""
+        return _attempt(self.cohort, self.task.plan_digest)
 
     @property
     def paths(self) -> RoundPaths:
@@ -155,3 +154,20 @@ class MaskedRound:
     def of_hub(self, kind: type[ControlT], path: str) -> Signed[ControlT]:
         """What the hub signed with a key that is pinned for it."""
         return read_control(kind, self.store.get(path, MAX_CONTROL_BYTES), valid_now(self.task.hub_keys), path)
+
+
+def federation_of(plan: Plan) -> str:
+    """By which the attempts of one model are told from those of others."""
+    return f"{plan.namespace}/{plan.model}"
+
+
+def _attempt(cohort: Cohort, plan_digest: Digest) -> Attempt:
+    plan = cohort.plan
+    return Attempt(
+        federation=federation_of(plan),
+        plan_digest=plan_digest,
+        base_content_root=plan.base.content_root,
+        round=plan.round,
+        attempt=plan.attempt,
+        roster_digest=cohort.roster.digest,
+    )

@@ -67,12 +67,16 @@ class Membership:
         Raises:
             MaskingRefused: names the few.
         """
-        plan = self.round.cohort.plan
         earlier = [
-            EarlierCohort(base_content_root=one.base_content_root, round=one.round, survivors=frozenset(one.survivors))
+            EarlierCohort(
+                base_content_root=one.base_content_root,
+                federation=one.federation,
+                round=one.round,
+                survivors=frozenset(one.survivors),
+            )
             for one in self.task.revealed
         ]
-        expect_no_differencing(plan.base.content_root, plan.round, members, earlier, self.round.limits)
+        expect_no_differencing(self.round.attempt, members, earlier, self.round.limits)
 
     def own(self, kind: type[ControlT], path: str) -> Signed[ControlT]:
         """What this organization signed earlier in this attempt, by the keys that its own Vault shows."""

@@ -81,6 +81,7 @@ class RevealedCohort(Task):
     """Whose sum this organization helped to reveal before."""
 
     base_content_root: Digest
+    federation: str = Field(min_length=1, max_length=255)
     round: int = Field(ge=1)
     survivors: tuple[Name, ...]
 

@@ -76,7 +76,7 @@ def _replies(observed: Observed, seen: Masking, now: datetime, step: _MaskingSte
         message = f"waiting until {say.clock(due)} for {say.listed(busy)}"
         return replace(held, message=message, todo=None, look_again=due - now)
     if judgement.verdict is Verdict.QUORUM_NOT_REACHED:
-        message = say.below_threshold(step.stage, judgement, seen.threshold, refusals(observed))
+        message = say.below_threshold(step.stage, judgement, seen.threshold, refusals(observed), in_time=now < due)
         return Ended(say.THRESHOLD_NOT_REACHED, message)
     return held if step.close else Passed(step.condition, f"{len(seen.valid())} {step.done}")
 

@@ -61,15 +61,17 @@ def clock(moment: datetime) -> str:
 
 def below_quorum(stage: str, judgement: Judgement, quorum: int, why: dict[str, str], *, in_time: bool) -> str:
     """Who was missing, and why; `in_time`: before the deadline, as the quorum could not be reached any more."""
-    silence = "not asked any further" if in_time else "no reply before the deadline"
-    reasons = "; ".join(f"{name}: {why.get(name) or silence}" for name in judgement.missing)
-    return f"fewer than the quorum of {quorum} {stage}. {reasons}"
+    return f"fewer than the quorum of {quorum} {stage}. {_reasons(judgement, why, in_time=in_time)}"
 
 
-def below_threshold(stage: str, judgement: Judgement, least: int, why: dict[str, str]) -> str:
+def below_threshold(stage: str, judgement: Judgement, least: int, why: dict[str, str], *, in_time: bool) -> str:
     """Who fell out of the masked part, and why; without so many the masks cannot be taken away."""
-    reasons = "; ".join(f"{name}: {why.get(name) or 'no reply before the deadline'}" for name in judgement.missing)
-    return f"{stage} needs {least} members. {reasons}. Raise spec.retry by one to run the round again"
+    return f"{stage} needs {least} members. {_reasons(judgement, why, in_time=in_time)}"
+
+
+def _reasons(judgement: Judgement, why: dict[str, str], *, in_time: bool) -> str:
+    silence = "not asked any further" if in_time else "no reply before the deadline"
+    return "; ".join(f"{name}: {why.get(name) or silence}" for name in judgement.missing)
 
 
 def verdict(members: int, invited: int, missing: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ from fedsnap.clients.errors import Misconfigured
 from fedsnap.formats.control import Plan
 from fedsnap.formats.paths import RoundPaths
 from fedsnap.formats.signed import Signed
+from fedsnap.jobs.masking import federation_of
 from fedsnap.jobs.tasks import (
     CohortLimits,
     FetchTask,
@@ -162,6 +163,7 @@ class RecordRevealed:
         base = self.plan.base.content_root
         record = RevealedCohort(
             base_content_root=base,
+            federation=federation_of(self.plan),
             round=self.plan.round,
             survivors=tuple(one.organization for one in self.survivors.value.members),
         )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from fedsnap.formats.digests import Digest
+from fedsnap.secagg.masking.context import Attempt
 from fedsnap.secagg.masking.errors import COORDINATOR, MaskingRefused, Reason
 
 # With fewer, a sum minus one's own update is another's.
@@ -57,11 +58,13 @@ class EarlierCohort:
 
     Attributes:
         base_content_root: what they had trained.
+        federation: of the attempt; see `context.Attempt`.
         round: number of the round.
         survivors: whose updates were in the sum.
     """
 
     base_content_root: Digest
+    federation: str
     round: int
     survivors: frozenset[str]
 
@@ -101,8 +104,7 @@ def expect_honest(survivors: int, limits: Limits) -> None:
 
 
 def expect_no_differencing(
-    base_content_root: Digest,
-    number: int,
+    attempt: Attempt,
     members: Collection[str],
     earlier: Iterable[EarlierCohort],
     limits: Limits,
@@ -110,8 +112,7 @@ def expect_no_differencing(
     """Refuse a cohort whose sum, minus an earlier one on the same base, says something of a few members.
 
     Args:
-        base_content_root: what they train.
-        number: of the round.
+        attempt: the one that is to be revealed.
         members: of the roster, and again the survivors.
         earlier: the attempts that were answered, but not this one.
         limits: of the member's policy.
@@ -120,12 +121,12 @@ def expect_no_differencing(
         MaskingRefused: names the few.
     """
     for one in earlier:
-        if one.base_content_root != base_content_root:
+        if one.base_content_root != attempt.base_content_root:
             continue
-        if one.round == number:
+        if (one.federation, one.round) == (attempt.federation, attempt.round):
             raise MaskingRefused(
                 Reason.ROUND_CLOSED,
-                f"the sum of round {number} on this base was revealed already; go on with the next round",
+                f"the sum of round {attempt.round} on this base was revealed already; go on with the next round",
                 offender=COORDINATOR,
             )
         different = one.survivors.symmetric_difference(members)
