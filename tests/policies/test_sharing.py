@@ -10,12 +10,12 @@ REQUEST = Request(model="heart", image="heart:1", secure_aggregation="Plain", qu
 
 def test_the_first_rule_that_matches_decides_and_names_its_template():
     consent = decide([sharing_policy(rule("one", template="small"), rule("two"))], REQUEST, NOW)
-    assert (consent.allowed, consent.rule, consent.template) == (True, "one", "small")
+    assert (consent.allowed, consent.rule, consent.template) == (True, "consent/one", "small")
 
 
 def test_policies_are_read_in_name_order():
     policies = [sharing_policy(rule("late"), name="b"), sharing_policy(rule("early"), name="a")]
-    assert decide(policies, REQUEST, NOW).rule == "early"
+    assert decide(policies, REQUEST, NOW).rule == "a/early"
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,17 @@ def test_what_a_rule_does_not_allow_is_refused_with_its_reason(changed, reason, 
     assert named in consent.message
 
 
+@pytest.mark.parametrize(("quorum", "allowed"), [(4, False), (5, True)])
+def test_a_masked_round_whose_least_sum_would_hide_too_few_is_refused(quorum, allowed):
+    request = Request(model="heart", image="heart:1", secure_aggregation="Masked", quorum=quorum)
+    strict = rule(requires={"secureAggregation": "Masked", "assumedColluders": 2, "minHonest": 3})
+    consent = decide([sharing_policy(strict)], request, NOW)
+    assert consent.allowed is allowed
+    assert allowed or (consent.reason == "TooFewHonest" and "at least 5" in consent.message)
+
+
 def test_a_refusal_names_the_rule_that_decided():
-    assert decide([sharing_policy(rule(expires="2020-01-01T00:00:00Z"))], REQUEST, NOW).rule == "heart"
+    assert decide([sharing_policy(rule(expires="2020-01-01T00:00:00Z"))], REQUEST, NOW).rule == "consent/heart"
 
 
 def test_without_a_policy_nothing_is_shared():

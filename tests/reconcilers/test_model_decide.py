@@ -11,6 +11,7 @@ from fedsnap.reconcilers.sharedmodel.decide import decide
 from fedsnap.reconcilers.sharedmodel.observed import Observed
 from samples import IMAGE, NOW, federated_round, metadata, model_snapshot, shared_model
 
+OTHER = "sha256:" + "cd" * 32
 TEMPLATE = {"spec": {"containers": [{"name": "train", "image": IMAGE}]}}
 OWNER = {"apiVersion": "fedsnap.dev/v1alpha1", "kind": "SharedModel", "name": "heart", "uid": "u"}
 
@@ -117,3 +118,13 @@ def test_an_existing_snapshot_can_be_the_start():
     )
     (create,) = decide(seen(model=model, initial=initial), NOW).actions
     assert create.obj["spec"]["number"] == 1
+
+
+def test_a_start_of_another_layout_than_the_model_pins_is_refused_by_name():
+    model = shared_model(
+        initialization=None, initialSnapshot={"name": "old"}, architecture={"image": IMAGE, "digest": OTHER}
+    )
+    decided = decide(seen(model=model, initial=model_snapshot(9)), NOW)
+    assert decided.actions == ()
+    assert ready(decided)["reason"] == "LayoutMismatch"
+    assert OTHER in ready(decided)["message"]

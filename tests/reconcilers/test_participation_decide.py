@@ -52,7 +52,7 @@ def step(observed, now=NOW):
 
 def test_an_allowed_invitation_is_accepted_by_a_named_rule():
     status = step(seen()).status
-    assert (status["decision"], status["rule"]) == ("Accepted", "heart")
+    assert (status["decision"], status["rule"]) == ("Accepted", "consent/heart")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,9 @@ from fedsnap.api.schema import (
 )
 
 Algorithm = Literal["FedAvg", "FedProx"]
+# The condition that says that a round is over, and its reasons where it made a snapshot.
+FINISHED, COMPLETED, DEGRADED = "Finished", "Completed", "Degraded"
+SUCCESSES = frozenset({COMPLETED, DEGRADED})
 AggregationMode = Literal["Plain", "Masked"]
 MemberState = Literal[
     "Invited",
@@ -103,8 +106,8 @@ _QUORUM_FITS = rule(
     field_path=".participants.quorum",
 )
 _PROX_HAS_MU = rule(
-    "self.aggregation.algorithm != 'FedProx' || has(self.hyperparameters.proximalMu)",
-    'FedProx needs hyperparameters.proximalMu, for example "0.01"',
+    "(self.aggregation.algorithm == 'FedProx') == has(self.hyperparameters.proximalMu)",
+    'FedProx needs hyperparameters.proximalMu, for example "0.01", and no other algorithm has it',
     field_path=".hyperparameters",
 )
 _MASKED_HIDES = rule(
@@ -185,7 +188,7 @@ class Counts(Model):
     """How many members reached which stage."""
 
     invited: int = Field(0, description="Members that were asked.")
-    accepted: int = Field(0, description="Members that accepted; those that fell silent since are not counted.")
+    accepted: int = Field(0, description="Members that accepted, whether they replied since or not.")
     trained: int = Field(0, description="Members with a valid update.")
     aggregated: int = Field(0, description="Members whose update is in the sum.")
 

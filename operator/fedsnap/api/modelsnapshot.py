@@ -43,6 +43,21 @@ class Location(Model):
     path: ObjectPath = Field(description="Object key in the bucket.")
 
 
+_FROZEN = (
+    "modelRef",
+    "round",
+    "contentRoot",
+    "layoutDigest",
+    "coordinates",
+    "plaintextDigest",
+    "plaintextSize",
+    "ciphertextDigest",
+    "ciphertextSize",
+    "encryption",
+    "location",
+)
+
+
 class ModelSnapshotSpec(Model):
     """Digests, encryption and location of one snapshot; nothing but state may change."""
 
@@ -50,7 +65,7 @@ class ModelSnapshotSpec(Model):
         "json_schema_extra": validations(
             *(
                 rule(f"self.{part} == oldSelf.{part}", f"spec.{part} is immutable", field_path=f".{part}")
-                for part in ("modelRef", "round", "contentRoot", "encryption", "location", "ciphertextDigest")
+                for part in _FROZEN
             ),
             rule(
                 "{'Active': 0, 'Retired': 1, 'Shredded': 2}[self.state] >= "

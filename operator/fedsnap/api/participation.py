@@ -108,7 +108,7 @@ class ParticipationStatus(Model):
 
     observed_generation: Generation = 0
     decision: Decision | None = Field(None, description="Answer to the invitation; unset until there is one.")
-    rule: str = Field("", description="Rule of the SharingPolicy that decided.", max_length=63)
+    rule: str = Field("", description="SharingPolicy and rule that decided, as `policy/rule`.", max_length=127)
     reason: str = Field("", description="Why it stands where it stands, in one word for programs.", max_length=128)
     message: str = Field("", description="The same in words for people.", max_length=1024)
     last_heartbeat_time: Timestamp | None = Field(None, description="When the participant last reported.")

@@ -177,6 +177,10 @@ class Object(Model):
         return self.metadata.deletion_timestamp is not None
 
 
+# Abnormal where true, as kstatus knows them.
+RECONCILING, STALLED = "Reconciling", "Stalled"
+
+
 def find_condition(conditions: list[Condition], kind: str) -> Condition | None:
     """The condition of type `kind`, if there is one."""
     return next((condition for condition in conditions if condition.type == kind), None)

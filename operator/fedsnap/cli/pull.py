@@ -50,11 +50,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="safetensors file to write")
     parser.add_argument("--store", required=True, metavar="URL", help="endpoint of the object store")
     parser.add_argument("--store-credentials", required=True, metavar="DIR", help="access-key-id, secret-access-key")
-    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--region", default="us-east-1", help="region of the store (default: %(default)s)")
     parser.add_argument("--allow-http", action="store_true", help="permit a store without TLS, for tests")
     parser.add_argument("--vault", metavar="URL", default=os.environ.get("VAULT_ADDR"), help="default: VAULT_ADDR")
-    parser.add_argument("--vault-namespace", default=os.environ.get("VAULT_NAMESPACE"))
-    parser.add_argument("--vault-ca", metavar="FILE", default=os.environ.get("VAULT_CACERT"))
+    parser.add_argument(
+        "--vault-namespace", default=os.environ.get("VAULT_NAMESPACE"), help="namespace in Vault (VAULT_NAMESPACE)"
+    )
+    parser.add_argument(
+        "--vault-ca",
+        metavar="FILE",
+        default=os.environ.get("VAULT_CACERT"),
+        help="certificate authority of Vault (VAULT_CACERT)",
+    )
     parser.add_argument("--vault-token-file", type=Path, metavar="FILE", help="default: VAULT_TOKEN, ~/.vault-token")
 
 

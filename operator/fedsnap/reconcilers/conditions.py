@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fedsnap.reconcilers.failures import RECONCILING, STALLED
+from fedsnap.api.schema import RECONCILING, STALLED
 
 _FAILURES = (RECONCILING, STALLED)
 # By convention the reasons of what went wrong end in one of these words.

@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from fedsnap.api.schema import RECONCILING, STALLED
 from fedsnap.clients.cluster import LostRace
 from fedsnap.clients.errors import ClientError, Misconfigured, NotFound, PermissionDenied, Terminal
 
 Kind = Literal["waiting", "transient", "terminal"]
-RECONCILING, STALLED = "Reconciling", "Stalled"
 LOOK_AGAIN = timedelta(minutes=1)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
+from fedsnap.api.schema import RECONCILING, STALLED
 from fedsnap.clients.cluster import ClusterClient, ResourceType
 from fedsnap.clients.errors import ClientError
 from fedsnap.reconcilers.actions import Action
@@ -159,6 +160,7 @@ async def _carry_out(
 async def _apply(actions: tuple[Action, ...], context: Context, after_action: AfterAction | None) -> None:
     for action in actions:
         await action.apply(context)
+        log.info("applied", extra={"action": action.describe()})
         if after_action:
             after_action(action)
 
@@ -199,4 +201,4 @@ async def _report(
 
 def _has_failure(raw: Mapping[str, Any]) -> bool:
     conditions = (raw.get("status") or {}).get("conditions") or ()
-    return any(one["type"] in ("Reconciling", "Stalled") for one in conditions)
+    return any(one["type"] in (RECONCILING, STALLED) for one in conditions)

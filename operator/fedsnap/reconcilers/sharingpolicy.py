@@ -15,6 +15,7 @@ from fedsnap.reconcilers.context import Context
 from fedsnap.reconcilers.loop import Key, Plan
 
 READY = "Ready"
+_MAX_DECISION = 128
 # Decisions are made in the hub's objects, whose events do not lead here.
 LOOK_AGAIN = timedelta(minutes=1)
 
@@ -52,18 +53,19 @@ class PolicyReconciler:
 
 def decide(observed: Observed, now: datetime) -> Plan:
     """Each rule's use, and whether the policy allows anything at all."""
-    rules = [_rule_status(rule, observed.participations) for rule in observed.policy.spec.rules]
+    name = observed.policy.metadata.name
+    rules = [_rule_status(name, rule, observed.participations) for rule in observed.policy.spec.rules]
     status = SharingPolicyStatus(rules=rules, conditions=[_ready(observed.policy, now)])
     return Plan(status=status.to_wire(), requeue_after=LOOK_AGAIN)
 
 
-def _rule_status(rule: Rule, participations: list[Participation]) -> RuleStatus:
-    decided = [one for one in participations if one.status.rule == rule.name and one.status.decision]
+def _rule_status(policy: str, rule: Rule, participations: list[Participation]) -> RuleStatus:
+    decided = [one for one in participations if one.status.rule == f"{policy}/{rule.name}" and one.status.decision]
     latest = max(decided, key=_asked, default=None)
     return RuleStatus(
         name=rule.name,
         rounds_allowed=sum(one.status.decision == "Accepted" for one in decided),
-        last_decision=f"{latest.status.decision}: {latest.metadata.name}" if latest else "",
+        last_decision=f"{latest.status.decision}: {latest.metadata.name}"[:_MAX_DECISION] if latest else "",
         last_decision_time=latest.metadata.creation_timestamp if latest else None,
     )
 

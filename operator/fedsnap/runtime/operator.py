@@ -116,7 +116,7 @@ class Operator:
             await asyncio.wait({working}, timeout=STOP_WITHIN_S)
 
     def _source(self) -> Source:
-        local = [one.resource for one in self.reconcilers if not (one.in_hub and self._has_far_hub)]
+        local = [one.resource for one in self.reconcilers if not (one.in_hub and self._is_participant)]
         return Source(
             kubeconfig=self.settings.kubeconfig,
             kinds=local,
@@ -126,13 +126,13 @@ class Operator:
         )
 
     @property
-    def _has_far_hub(self) -> bool:
+    def _is_participant(self) -> bool:
         return self.settings.role == "participant"
 
     def _feeds(self, metrics: Metrics) -> list[Coroutine[Any, Any, None]]:
         feeds = [self._resync()]
         for one in self.reconcilers:
-            if one.in_hub and self._has_far_hub:
+            if one.in_hub and self._is_participant:
                 self.health.waiting_for.add(HUB_LIST)
                 changes = self.context.hub.watch(one.resource, self.settings.hub_namespace)
                 feeds.append(follow_hub(changes, one.resource, self.queue, metrics, self.health))

@@ -190,7 +190,8 @@ def _settings(role: Role, values: dict[str, str]) -> Settings:
 
 def _integer(name: str, text: str, least: int, most: int) -> int:
     if not text.isdecimal() or not least <= int(text) <= most:
-        raise SettingsError(f"--{name.replace('_', '-')}: expected a number from {least} to {most}, got {text!r}")
+        where = f"--{name.replace('_', '-')} (FEDSNAP_{name.upper()})"
+        raise SettingsError(f"{where}: expected a number from {least} to {most}, got {text!r}")
     return int(text)
 
 
@@ -217,7 +218,9 @@ def _public_keys(file: str) -> Mapping[str, str]:
     except (OSError, ValueError) as error:
         raise SettingsError(f"--hub-public-keys (FEDSNAP_HUB_PUBLIC_KEYS): cannot read {file}: {error}") from error
     if not isinstance(keys, dict) or not all(isinstance(one, str) for one in keys.values()):
-        raise SettingsError(f"--hub-public-keys: expected a JSON object of key id to base64 key in {file}")
+        raise SettingsError(
+            f"--hub-public-keys (FEDSNAP_HUB_PUBLIC_KEYS): expected a JSON object of key id to base64 key in {file}"
+        )
     return keys
 
 

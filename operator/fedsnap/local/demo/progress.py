@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from fedsnap.api.federatedround import FederatedRound, MemberStatus
-from fedsnap.api.schema import Condition, find_condition
+from fedsnap.api.federatedround import COMPLETED, FINISHED, SUCCESSES, FederatedRound, MemberStatus
+from fedsnap.api.schema import RECONCILING, STALLED, Condition, find_condition
 from fedsnap.api.sharedmodel import SharedModel
 
 NOT_ASKED = "-"
-SUCCESSES = ("Completed", "Degraded")
 # Reasons of a model's Ready that do not go away by waiting.
 _DEAD_ENDS = ("RoundFailed", "InitializationFailed", "InitialSnapshotNotFound", "TemplateInvalid")
 
@@ -42,7 +41,7 @@ class Progress:
 
 def is_failed(one: FederatedRound) -> bool:
     """Whether a round ended without a snapshot, or stands still until somebody changes it."""
-    finished = find_condition(one.status.conditions, "Finished")
+    finished = find_condition(one.status.conditions, FINISHED)
     ended_badly = finished is not None and finished.status == "True" and finished.reason not in SUCCESSES
     return ended_badly or _stalled(one.status.conditions)
 
@@ -51,7 +50,7 @@ def reasons(progress: Progress) -> list[str]:
     """Why training failed or waits: every condition that is not as it should be, with the members' own words."""
     found = _unmet(f"SharedModel {progress.model.metadata.name}", progress.model.status.conditions)
     for one in progress.rounds:
-        finished = find_condition(one.status.conditions, "Finished")
+        finished = find_condition(one.status.conditions, FINISHED)
         if finished and finished.reason in SUCCESSES:
             continue
         found += _unmet(f"FederatedRound {one.metadata.name}", one.status.conditions)
@@ -64,7 +63,7 @@ def reasons(progress: Progress) -> list[str]:
 
 
 def _stalled(conditions: list[Condition]) -> bool:
-    stalled = find_condition(conditions, "Stalled")
+    stalled = find_condition(conditions, STALLED)
     return stalled is not None and stalled.status == "True"
 
 
@@ -75,9 +74,9 @@ def _unmet(name: str, conditions: list[Condition]) -> list[str]:
 
 
 def _is_bad(condition: Condition) -> bool:
-    if condition.type in ("Stalled", "Reconciling"):
+    if condition.type in (STALLED, RECONCILING):
         return condition.status == "True"
-    if condition.type == "Finished":
+    if condition.type == FINISHED:
         return condition.reason not in SUCCESSES
     return condition.status != "True"
 
@@ -108,7 +107,7 @@ def _first_weights(progress: Progress) -> Row:
 
 def _row(one: FederatedRound, now: datetime) -> Row:
     status = one.status
-    finished = find_condition(status.conditions, "Finished")
+    finished = find_condition(status.conditions, FINISHED)
     ended = status.finished_at if finished else None
     seconds = ((ended or now) - status.started_at).total_seconds() if status.started_at else None
     by_name = {member.organization: member for member in status.participants}
@@ -127,8 +126,8 @@ def _member(member: MemberStatus | None) -> str:
 
 def _note(one: FederatedRound) -> str:
     """What the round waits for, or why it ended as it did; nothing where all is well."""
-    finished = find_condition(one.status.conditions, "Finished")
+    finished = find_condition(one.status.conditions, FINISHED)
     if finished:
-        return "" if finished.reason == "Completed" else finished.message
+        return "" if finished.reason == COMPLETED else finished.message
     waiting = [condition.message for condition in one.status.conditions if _is_bad(condition)]
     return waiting[-1] if waiting else ""

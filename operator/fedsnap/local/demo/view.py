@@ -14,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from fedsnap.local.demo.progress import NOT_ASKED, SUCCESSES, Row
+from fedsnap.api.federatedround import SUCCESSES
+from fedsnap.local.demo.progress import NOT_ASKED, Row
 
 _COLOURS = {
     "Published": "green",

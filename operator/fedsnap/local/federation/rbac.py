@@ -100,7 +100,7 @@ _JOBS = (
 )
 _COORDINATOR_BY_MODEL = (
     Rule(GROUP, ("federatedrounds", "modelsnapshots"), ("create", "patch")),
-    Rule(GROUP, ("sharedmodels/status", "federatedrounds/status", "modelsnapshots/status"), ("patch",)),
+    Rule(GROUP, ("sharedmodels/status", "federatedrounds/status"), ("patch",)),
     *_JOBS,
 )
 _COORDINATOR_IN_MAILBOX = (Rule(GROUP, ("participations",), ("create", "patch", "delete")), _EVENTS)

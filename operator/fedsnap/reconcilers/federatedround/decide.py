@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from fedsnap.api.federatedround import FederatedRound
+from fedsnap.api.federatedround import COMPLETED, DEGRADED, FINISHED, SUCCESSES, FederatedRound
 from fedsnap.api.participation import MaskingStage, Participation, Stage
 from fedsnap.api.schema import find_condition, parse_duration
 from fedsnap.clients.cluster import JOB, of_kind
@@ -50,10 +50,10 @@ def decide(observed: Observed, now: datetime) -> Plan:
 def _is_over(observed: Observed) -> bool:
     """A success stays; a failure stays until spec.retry starts a new attempt."""
     status = observed.round.status
-    finished = find_condition(status.conditions, say.FINISHED)
+    finished = find_condition(status.conditions, FINISHED)
     if finished is None or finished.status != "True":
         return False
-    return finished.reason in say.SUCCESSES or status.attempt == observed.attempt
+    return finished.reason in SUCCESSES or status.attempt == observed.attempt
 
 
 def _walk(observed: Observed, now: datetime) -> tuple[list[Passed], Held | Ended]:
@@ -72,7 +72,7 @@ def _success(observed: Observed) -> Ended:
     invited = observed.plan.plan.organizations if observed.plan else ()
     why = refusals(observed)
     missing = {name: why.get(name, "no valid update before the deadline") for name in invited if name not in counted}
-    return Ended(say.DEGRADED if missing else say.COMPLETED, say.verdict(len(counted), len(invited), missing))
+    return Ended(DEGRADED if missing else COMPLETED, say.verdict(len(counted), len(invited), missing))
 
 
 def _plan(observed: Observed, passed: list[Passed], stop: Held | Ended, actions: Actions, now: datetime) -> Plan:

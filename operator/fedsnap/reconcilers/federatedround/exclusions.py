@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fedsnap.api.schema import find_condition
+from fedsnap.api.schema import RECONCILING, STALLED, find_condition
 from fedsnap.reconcilers.federatedround import messages as say
 from fedsnap.reconcilers.federatedround.observed import Observed
 
@@ -37,7 +37,7 @@ def _exclusion(observed: Observed, name: str) -> tuple[str, str] | None:
     if status.decision == "Refused" or status.outcome == "Failed":
         return status.reason, status.message
     # It has not replied, but perhaps said what keeps it from replying.
-    troubles = (find_condition(status.conditions, kind) for kind in ("Stalled", "Reconciling"))
+    troubles = (find_condition(status.conditions, kind) for kind in (STALLED, RECONCILING))
     trouble = next((one for one in troubles if one), None)
     return (trouble.reason, trouble.message[:MAX_WHY]) if trouble else None
 

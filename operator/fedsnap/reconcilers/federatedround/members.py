@@ -80,12 +80,13 @@ def _replied(observed: Observed, name: str, one: Participation) -> MemberState |
     return None
 
 
-def counts(members: list[MemberStatus]) -> Counts:
+def counts(observed: Observed, members: list[MemberStatus]) -> Counts:
     """How many members reached which stage."""
     states = [member.state for member in members]
+    decisions = [one.status.decision for one in observed.participations.values()]
     return Counts(
         invited=len(states),
-        accepted=sum(state not in ("Invited", "Refused", "Missing") for state in states),
+        accepted=decisions.count("Accepted"),
         trained=sum(state in _COMMITTED for state in states),
         aggregated=states.count("Aggregated"),
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from fedsnap.api.federatedround import FINISHED
 from fedsnap.policies.quorum import Judgement
 
-ACCEPTED, TRAINED, AGGREGATED, PUBLISHED, FINISHED = "Accepted", "Trained", "Aggregated", "Published", "Finished"
+ACCEPTED, TRAINED, AGGREGATED, PUBLISHED = "Accepted", "Trained", "Aggregated", "Published"
 SHARED, MASKED, UNMASKED = "Shared", "Masked", "Unmasked"
 
 # Why each condition but Finished is true.
@@ -20,9 +21,7 @@ REACHED = {
     PUBLISHED: "SnapshotRecorded",
 }
 
-# Reasons of Finished. The first two are successes.
-COMPLETED = "Completed"
-DEGRADED = "Degraded"
+# Reasons of Finished where the round made no snapshot.
 QUORUM_NOT_REACHED = "QuorumNotReached"
 DEADLINE_EXCEEDED = "DeadlineExceeded"
 THRESHOLD_NOT_REACHED = "ThresholdNotReached"
@@ -30,7 +29,6 @@ AGGREGATION_FAILED = "AggregationFailed"
 PUBLICATION_FAILED = "PublicationFailed"
 ABORTED = "Aborted"
 ENCODING_IMPOSSIBLE = "EncodingImpossible"
-SUCCESSES = frozenset({COMPLETED, DEGRADED})
 
 WAITING = "Waiting"
 SUSPENDED = "Suspended"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from fedsnap.api.federatedround import FederatedRoundStatus
+from fedsnap.api.federatedround import FINISHED, SUCCESSES, FederatedRoundStatus
 from fedsnap.api.schema import Condition, NameReference
 from fedsnap.jobs.results import AggregateResult
 from fedsnap.reconcilers.conditions import MAX_MESSAGE
@@ -21,7 +21,7 @@ def status_of(observed: Observed, passed: list[Passed], stop: Held | Ended, now:
     done = {step.condition: step for step in passed if step.condition}
     ended = isinstance(stop, Ended)
     members = member_statuses(observed, aggregated=say.AGGREGATED in done, closed=ended)
-    tally = counts(members)
+    tally = counts(observed, members)
     status = FederatedRoundStatus(
         stage="Finished" if isinstance(stop, Ended) else stop.stage,
         attempt=observed.attempt,
@@ -46,11 +46,11 @@ def _conditions(order: tuple[str, ...], done: dict[str, Passed], stop: Held | En
     ]
     if isinstance(stop, Held):
         return [*made, Condition(type=stop.condition, status="False", reason=stop.reason, message=stop.message)]
-    if stop.reason not in say.SUCCESSES:
+    if stop.reason not in SUCCESSES:
         failed = next(name for name in order if name not in done)
-        if failed != say.FINISHED:
+        if failed != FINISHED:
             made.append(Condition(type=failed, status="False", reason=stop.reason, message=stop.message))
-    return [*made, Condition(type=say.FINISHED, status="True", reason=stop.reason, message=stop.message)]
+    return [*made, Condition(type=FINISHED, status="True", reason=stop.reason, message=stop.message)]
 
 
 def _times(observed: Observed, done: dict[str, Passed], *, ended: bool, now: datetime) -> dict[str, datetime]:

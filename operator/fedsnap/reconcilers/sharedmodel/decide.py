@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from fedsnap.api.federatedround import FederatedRound, FederatedRoundSpec
+from fedsnap.api.federatedround import FINISHED, SUCCESSES, FederatedRound, FederatedRoundSpec
 from fedsnap.api.schema import Condition, NameReference, find_condition
 from fedsnap.api.sharedmodel import SharedModelStatus
 from fedsnap.builders import objects
@@ -21,7 +21,6 @@ from fedsnap.reconcilers.snapshotrecords import published_by, snapshot_record
 READY, KEY_READY = "Ready", "KeyReady"
 LOOK_AGAIN = timedelta(seconds=10)
 RETRIES = 6
-_SUCCESSES = ("Completed", "Degraded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,9 @@ def decide(observed: Observed, now: datetime) -> Plan:
 def _standing(observed: Observed, now: datetime) -> Standing:
     if observed.key is None:
         return Standing(False, "KeyNotReady", observed.key_problem)  # reads as a table
+    problem = _layout_problem(observed)
+    if problem:
+        return _not_ready("LayoutMismatch", problem)
     latest = observed.latest
     wanted = observed.model.spec.training.rounds
     if latest is not None and latest >= wanted and observed.number > latest:
@@ -56,6 +58,17 @@ def _standing(observed: Observed, now: datetime) -> Standing:
     if observed.model.spec.suspend:
         return _not_ready("Suspended", "spec.suspend is true: no new round is created")
     return _first_weights(observed, now) if latest is None else _next_round(observed, observed.number)
+
+
+def _layout_problem(observed: Observed) -> str:
+    """Why the snapshot that the model starts from cannot be trained by it; empty where it can."""
+    wanted, initial = observed.model.spec.architecture.digest, observed.initial
+    if initial is None or wanted in (None, initial.spec.layout_digest):
+        return ""
+    return (
+        f"spec.architecture.digest is {wanted}, ModelSnapshot {initial.metadata.name} has layout "
+        f"{initial.spec.layout_digest}; correct one of them"
+    )
 
 
 def _not_ready(reason: str, message: str, *actions: Action) -> Standing:
@@ -125,8 +138,8 @@ def _next_round(observed: Observed, number: int) -> Standing:
 
 
 def _failure(current: FederatedRound) -> str:
-    finished = find_condition(current.status.conditions, "Finished")
-    if finished is None or finished.status != "True" or finished.reason in _SUCCESSES:
+    finished = find_condition(current.status.conditions, FINISHED)
+    if finished is None or finished.status != "True" or finished.reason in SUCCESSES:
         return ""
     # A round whose retry was raised is about to begin again.
     again = current.status.attempt < current.spec.retry + 1

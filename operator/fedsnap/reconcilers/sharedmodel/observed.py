@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedsnap.api.federatedround import FederatedRound
+from fedsnap.api.federatedround import FINISHED, FederatedRound
 from fedsnap.api.modelsnapshot import ModelSnapshot
 from fedsnap.api.schema import find_condition
 from fedsnap.api.sharedmodel import SharedModel
@@ -23,7 +23,7 @@ def latest_number(snapshots: Mapping[int, ModelSnapshot], initial: ModelSnapshot
 
 def is_finished(one: FederatedRound) -> bool:
     """Whether a round said its last word, good or bad."""
-    finished = find_condition(one.status.conditions, "Finished")
+    finished = find_condition(one.status.conditions, FINISHED)
     return finished is not None and finished.status == "True"
 
 

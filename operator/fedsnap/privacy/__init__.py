@@ -1,1 +1,0 @@
-"""Privacy accountants, leakage audits and fidelity comparisons; no I/O."""
