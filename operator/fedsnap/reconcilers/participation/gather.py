@@ -80,8 +80,15 @@ class Gathering:
         """What the stages after training need beside plan and policies."""
         if found.plan is None:
             return found
-        organizations, revealed = await asyncio.gather(self._peers(), self._revealed(found.plan))
-        return replace(found, peers=organizations, revealed=revealed, survivors=await self._survivors(found))
+        peers, records = await asyncio.gather(self._peers(), self._records(found.plan))
+        own = records.pop(self.participation.spec.plan.digest, None)
+        return replace(
+            found,
+            peers=peers,
+            revealed=tuple(RevealedCohort.model_validate_json(raw["data"][REVEALED_FILE]) for raw in records.values()),
+            answers_for=own["metadata"]["annotations"][names.ANNOTATION_SURVIVORS] if own else None,
+            survivors=await self._survivors(found),
+        )
 
     async def _peers(self) -> dict[str, tuple[IdentityKey, ...]]:
         """Keys that this organization's own cluster pins: what the hub says of its members' keys is not asked."""
@@ -89,13 +96,14 @@ class Gathering:
         found = [Organization.model_validate(raw) for raw in raws]
         return {one.metadata.name: tuple(one.spec.identity_keys) for one in found if one.spec.identity_keys}
 
-    async def _revealed(self, plan: Plan) -> tuple[RevealedCohort, ...]:
-        """What was revealed on the same base in other attempts."""
-        base, own = plan.base.content_root, self.participation.spec.plan.digest
-        labels = {names.LABEL_STAGE: names.STAGE_REVEALED, names.LABEL_BASE: names.base_label(base)}
+    async def _records(self, plan: Plan) -> dict[str, dict[str, Any]]:
+        """What this organization wrote down that it reveals on this base, by plan."""
+        labels = {
+            names.LABEL_STAGE: names.STAGE_REVEALED,
+            names.LABEL_BASE: names.base_label(plan.base.content_root),
+        }
         raws = await self.context.cluster.list(CONFIG_MAP, self.context.namespace, labels)
-        others = [raw for raw in raws if (raw["metadata"].get("annotations") or {}).get(names.ANNOTATION_PLAN) != own]
-        return tuple(RevealedCohort.model_validate_json(raw["data"][REVEALED_FILE]) for raw in others)
+        return {raw["metadata"]["annotations"][names.ANNOTATION_PLAN]: raw for raw in raws}
 
     async def _survivors(self, found: Observed) -> Signed[Survivors] | None:
         spec = self.participation.spec

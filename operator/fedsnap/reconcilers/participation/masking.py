@@ -83,12 +83,15 @@ def _start(observed: Observed, stage: Stage, attempt: int, now: datetime) -> Pla
     if not consent.allowed:
         return _ended(observed, _failed(stage, consent.reason, consent.message))
     start = StartMasking(observed, plan, stage.job, consent.requires, attempt, now)
-    if stage.job != "unmask":
+    if stage.job != "unmask" or (observed.survivors and observed.answers_for == observed.survivors.digest):
         return Plan(actions=(start,), requeue_after=LOOK_AGAIN)
     if observed.survivors is None:
         return Plan(requeue_after=LOOK_AGAIN)
+    if observed.answers_for:
+        message = f"this attempt was answered for survivors {observed.answers_for}, the hub now names others"
+        return _ended(observed, _failed(stage, "AlreadyAnswered", message))
     # Written down before the Job exists: whatever dies, this organization answers for no other survivors.
-    return Plan(actions=(RecordRevealed(observed, plan, observed.survivors), start), requeue_after=LOOK_AGAIN)
+    return Plan(actions=(RecordRevealed(observed, plan, observed.survivors),), requeue_after=timedelta(0))
 
 
 def _succeeded(stage: Stage, done: SeenJob) -> StageReport:

@@ -11,6 +11,7 @@ from fedsnap.api.participation import Participation
 from fedsnap.api.sharingpolicy import SharingPolicy
 from fedsnap.builders.jobs import TRAIN_CONTAINER
 from fedsnap.formats.control import Plan
+from fedsnap.formats.digests import Digest
 from fedsnap.formats.signed import Signed
 from fedsnap.jobs.tasks import RevealedCohort
 from fedsnap.policies.preflight import KeyState, Site, Template
@@ -31,6 +32,7 @@ class Observed:
         templates: the organization's PodTemplates by name.
         peers: identity keys of other members, as this organization's own cluster has them.
         revealed: what this organization revealed in other attempts on the same base.
+        answers_for: digest of the survivors for which it wrote down that it answers in this attempt.
         survivors: of this attempt, verified by the pinned keys of the hub; read when it is time to answer.
     """
 
@@ -46,6 +48,7 @@ class Observed:
     peers: Mapping[str, tuple[IdentityKey, ...]] = field(default_factory=dict)
     revealed: tuple[RevealedCohort, ...] = ()
     survivors: Signed[Survivors] | None = None
+    answers_for: Digest | None = None
 
     def jobs_of(self, stage: str) -> tuple[SeenJob, ...]:
         """The Jobs of one stage, in order of their attempts."""
