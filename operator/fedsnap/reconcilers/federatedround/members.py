@@ -41,7 +41,9 @@ def _state(observed: Observed, name: str, one: Participation, *, aggregated: boo
     if name in observed.counted() and not _fell_out(observed, name):
         return "Aggregated" if aggregated else _masking_state(one)
     if observed.masking and name in observed.masking.roster:
-        return "Failed" if any(report.outcome == "Failed" for report in one.status.stages) else "Missing"
+        reply = observed.masking.replies.get(name)
+        failed = any(report.outcome == "Failed" for report in one.status.stages)
+        return "Failed" if failed or (reply and reply.refusal) else "Missing"
     replied = _replied(observed, name, one)
     if replied:
         return replied
