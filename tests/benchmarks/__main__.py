@@ -9,10 +9,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import bursts, overhead
+from benchmarks import bursts, masking, overhead
 from benchmarks.table import Row, show
 
-_PARTS = {"bursts": bursts.measure, "overhead": overhead.measure}
+_PARTS = {"bursts": bursts.measure, "masking": masking.measure, "overhead": overhead.measure}
 
 
 def main(arguments: list[str] | None = None) -> int:
