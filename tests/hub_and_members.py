@@ -310,9 +310,12 @@ class Hub:
             organization=member,
             data_key=TransitKey(key=self.key("data", member)),
             identity_key=TransitKey(key=self.key("identity", member)),
-            organizations={one: self.pinned(one) for one in self.members},
-            **(self.round_task(member) | {"limits": self.limits, "revealed": ()} | more),
+            **(self.round_task(member) | self.masking_fields() | more),
         )
+
+    def masking_fields(self) -> dict:
+        pinned = {one: self.pinned(one) for one in self.members}
+        return {"organizations": pinned, "limits": self.limits, "revealed": ()}
 
     def share(self, member: str, **more) -> Ended:
         return self.run(self.masking_task(ShareTask, member, **more), member)
@@ -344,10 +347,10 @@ class Hub:
         roster = ShareRoster(context=self.context(Shares, self.paths.shares(members[0])), members=sharers)
         self.store.put_once(self.paths.share_roster, self.sign(roster))
 
-    def write_survivors(self, members: tuple[str, ...], dropped: tuple[str, ...] = (), **changes) -> None:
-        masked = {one: self.payload_digest(self.paths.masked(one)) for one in members}
+    def write_survivors(self, names: tuple[str, ...], dropped: tuple[str, ...] = (), **changes) -> None:
+        masked = {one: self.payload_digest(self.paths.masked(one)) for one in names}
         fields = {
-            "context": self.context(Masked, self.paths.masked(members[0])),
+            "context": self.context(Masked, self.paths.masked(names[0])),
             "share_roster_digest": self.payload_digest(self.paths.share_roster),
             "members": tuple(Survivor(organization=name, masked_digest=digest) for name, digest in masked.items()),
             "dropped": dropped,
