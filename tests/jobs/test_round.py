@@ -5,6 +5,8 @@ import uuid
 import numpy as np
 import pytest
 
+from fedsnap.formats.cobblestone import encrypt_file
+from fedsnap.formats.contexts import sealed_context
 from fedsnap.formats.control import Commit, SnapshotRecord, Transcript
 from fedsnap.formats.dsse import pinned_keys
 from fedsnap.formats.signed import parse_payload, read_control
@@ -144,3 +146,20 @@ def test_the_next_round_trains_what_this_one_published(hub):
     hub.write_plan()
     fetched = hub.run(hub.fetch_task("a"), "a")
     assert fetched.message["contentRoot"] == hub.base.content_root
+
+
+def test_an_update_that_its_owner_seals_again_after_its_commit_is_refused_by_name(hub):
+    """It opens with the right key; but it is not what the transcript would say."""
+    hub.until_sealed()
+    hub.write_roster()
+    keys = pinned_keys(hub.pinned("b"), hub.plan.accept_by)
+    commit = read_control(Commit, hub.store.get(hub.paths.commit("b"), 10**6), keys, "b").value
+    context = sealed_context(hub.plan_digest, "b", 1)
+    key = hub.root.decrypt("transit", hub.key("data", "b"), commit.wrapped_key, context)
+    plain, sealed = hub.directory / "other", hub.directory / "other.sealed"
+    plain.write_bytes(bytes(4 * commit.coordinates))
+    encrypt_file(plain, sealed, key=key, context=context, salt=b"\x07" * 24)
+    hub.overwrite(commit.sealed.path, sealed.read_bytes())
+    (ended,) = hub.aggregate()
+    assert (ended.code, ended.reason) == (42, "SealedUpdateInvalid")
+    assert "'b'" in ended.why

@@ -51,12 +51,25 @@ def aggregate(task: AggregateTask, environment: Environment) -> AggregateResult:
 def _plain(task: AggregateTask, store: Store, vault: VaultClient, index: int) -> Iterator[bytes]:
     cohort = read_cohort(task, store)
     private = _private_key(task, cohort.plan, vault)
+    if index == 0:
+        for name, commit in cohort.commits.items():
+            _expect_unchanged(store, name, commit.value)
     readers = {
         name: _reader(task, store, commit.value, _data_key(task, commit.value, private))
         for name, commit in cohort.commits.items()
     }
     coordinates = shard_coordinates(cohort.plan, task.shards, index)
     return weighted_sum_blocks(codec_of(cohort.plan), cohort.weights, readers, coordinates)
+
+
+def _expect_unchanged(store: Store, name: str, commit: Commit) -> None:
+    """Refuse a sealed update that its owner replaced after it had committed to it: the transcript would be wrong."""
+    found = store.digest(commit.sealed.path)
+    if found.digest != commit.sealed.digest:
+        raise Refused(
+            "SealedUpdateInvalid",
+            f"the sealed update of {name!r} has digest {found.digest}, its commit says {commit.sealed.digest}",
+        )
 
 
 def _masked(task: AggregateTask, store: Store, vault: VaultClient, index: int) -> Iterator[bytes]:
