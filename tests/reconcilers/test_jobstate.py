@@ -11,6 +11,7 @@ SEALED = {
     "examples": 5,
     "updateNorm": "1",
     "clipped": False,
+    "saturated": 0,
     "bytes": 9,
     "coordinates": 3,
 }

@@ -17,7 +17,9 @@ from samples import DIGEST, IMAGE, NOW, participation, plan, rule, sharing_polic
 
 ACCEPTED = {"decision": "Accepted", "rule": "heart", "reason": "Allowed"}
 TEMPLATE = {"spec": {"containers": [{"name": "train", "image": IMAGE, "resources": {"limits": {"cpu": "1"}}}]}}
-SEALED = SealResult(commit_digest=DIGEST, examples=9, update_norm="1.5", clipped=False, bytes=60, coordinates=4)
+SEALED = SealResult(
+    commit_digest=DIGEST, examples=9, update_norm="1.5", clipped=False, saturated=0, bytes=60, coordinates=4
+)
 
 
 def seen(one=None, **more):

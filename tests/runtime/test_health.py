@@ -63,3 +63,17 @@ async def test_metrics_count_reconciles_queue_and_verdicts(site):
     assert 'fedsnap_round_finished_total{model="m",namespace="hub",verdict="Degraded"} 1.0' in text
     assert "fedsnap_queue_depth 1.0" in text
     assert 'fedsnap_build_info{role="coordinator",version="0"} 1.0' in text
+
+
+async def test_metrics_count_whose_updates_were_clipped_once_a_round(site):
+    _, metrics, session = site
+    key, raw = Key("FederatedRound", "hub", "m-1"), {"spec": {"modelRef": {"name": "m"}}}
+    clipped = {"organization": "a", "clipped": True, "saturated": 3}
+    members = [clipped, {"organization": "b", "clipped": False}, {"organization": "c"}]
+    for reason in ("Waiting", "RosterAgreed"):
+        change = Transition("Trained", reason, "", warning=False)
+        metrics.reconciled(key, Result("done", raw=raw, changed=(change,), status={"participants": members}), 0.1)
+    text = (await _get(session, "/metrics"))[1]
+    assert 'fedsnap_updates_clipped_total{model="m",namespace="hub",organization="a"} 1.0' in text
+    assert 'fedsnap_updates_clipped_total{model="m",namespace="hub",organization="b"} 0.0' in text
+    assert 'fedsnap_update_saturated_coordinates_total{model="m",namespace="hub",organization="a"} 3.0' in text

@@ -181,6 +181,8 @@ class MemberStatus(Model):
     message: str = Field("", description="Why, in words for people.", max_length=1024)
     attempt: int = Field(0, description="Number of its latest training Job; 0 before the first.", ge=0)
     examples: int | None = Field(None, description="Examples that it trained on: its weight in the mean.", ge=0)
+    clipped: bool | None = Field(None, description="Whether its update was scaled down to clipNorm.")
+    saturated: int | None = Field(None, description="Coordinates that were moved to the encoding's bound.", ge=0)
     last_heartbeat_time: Timestamp | None = Field(None, description="When it last reported.")
 
 

@@ -81,6 +81,9 @@ class TrainingResult(Model):
     examples: int = Field(description="Examples that were trained on.", ge=1)
     update_norm: str = Field("", description="L2 norm of the update before clipping, as decimal text.", max_length=64)
     clipped: bool = Field(False, description="Whether the update was scaled down to the round's clipNorm.")
+    saturated: int = Field(
+        0, description="Coordinates that rounding put beyond the bound of the encoding; they were moved to it.", ge=0
+    )
 
 
 class Attempt(Model):

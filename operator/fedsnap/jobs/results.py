@@ -44,6 +44,7 @@ class SealResult(Result):
     examples: int = Field(ge=1)
     update_norm: Annotated[str, Field(max_length=64)]
     clipped: bool
+    saturated: int = Field(ge=0)
     bytes: int = Field(ge=0)
     coordinates: int = Field(ge=1)
     metrics: dict[str, float] = Field(default_factory=dict, max_length=MAX_METRICS)

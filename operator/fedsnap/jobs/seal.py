@@ -184,6 +184,7 @@ def _result(commit: Commit, digest: str) -> SealResult:
         examples=commit.examples,
         update_norm=commit.update_norm,
         clipped=commit.clipped,
+        saturated=commit.saturated,
         bytes=commit.sealed.size,
         coordinates=commit.coordinates,
         metrics={name: float(text) for name, text in commit.metrics.items()},

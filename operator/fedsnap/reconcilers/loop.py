@@ -99,6 +99,7 @@ class Result:
         failure: what failed.
         raw: the object as it was read.
         changed: conditions that changed.
+        status: what the object's status became, where it was written.
     """
 
     result: str
@@ -106,6 +107,7 @@ class Result:
     failure: Failure | None = None
     raw: Mapping[str, Any] | None = None
     changed: tuple[Transition, ...] = ()
+    status: Mapping[str, Any] | None = None
 
 
 AfterAction = Callable[[Action], None]
@@ -125,6 +127,7 @@ async def reconcile(
     client = context.client(hub=reconciler.in_hub)
     raw: dict[str, Any] | None = None
     changed: tuple[Transition, ...] = ()
+    written: Mapping[str, Any] | None = None
     try:
         raw = await client.get(reconciler.resource, key.namespace or None, key.name)
         if raw is None:
@@ -133,8 +136,9 @@ async def reconcile(
         plan = await _carry_out(reconciler, raw, context, now, after_action)
         if plan.status is not None or _has_failure(raw):
             status = plan.status if plan.status is not None else raw.get("status") or {}
-            changed = await _summarize(reconciler, client, raw, merged_status(raw, status, now))
-        return Result("done", plan.requeue_after, raw=raw, changed=changed)
+            written = merged_status(raw, status, now)
+            changed = await _summarize(reconciler, client, raw, written)
+        return Result("done", plan.requeue_after, raw=raw, changed=changed, status=written)
     except FAILURES as error:
         failure = failure_of(error)
         if raw is not None and failure.reported:

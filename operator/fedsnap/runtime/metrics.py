@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
+from fedsnap.api.federatedround import FINISHED, FederatedRound
+from fedsnap.reconcilers.federatedround import messages as say
 from fedsnap.reconcilers.loop import Key, Result
 from fedsnap.runtime.queue import WorkQueue
 
@@ -36,6 +40,19 @@ class Metrics:
             ["namespace", "model", "verdict"],
             registry=self.registry,
         )
+        by_member = ["namespace", "model", "organization"]
+        self._clipped = Counter(
+            "fedsnap_updates_clipped_total",
+            "Updates that were scaled down to the round's clip norm.",
+            by_member,
+            registry=self.registry,
+        )
+        self._saturated = Counter(
+            "fedsnap_update_saturated_coordinates_total",
+            "Coordinates that rounding put beyond the bound of the encoding.",
+            by_member,
+            registry=self.registry,
+        )
         self._activity = Gauge(
             "fedsnap_watch_last_activity_timestamp_seconds",
             "Unix time at which a watch last delivered anything, bookmarks included.",
@@ -58,10 +75,21 @@ class Metrics:
     def reconciled(self, key: Key, result: Result, duration_s: float) -> None:
         """Count one reconcile, and the verdict where it finished a round."""
         self.ended(key.kind, result.result, duration_s)
+        if key.kind != FederatedRound.RESOURCE.kind or result.raw is None:
+            return
+        model = result.raw["spec"]["modelRef"]["name"]
         for change in result.changed:
-            if key.kind == "FederatedRound" and change.type == "Finished" and result.raw is not None:
-                model = result.raw["spec"]["modelRef"]["name"]
+            if change.type == FINISHED:
                 self._rounds.labels(key.namespace, model, change.reason).inc()
+            if change.type == say.TRAINED and change.reason == say.REACHED[say.TRAINED]:
+                self._trained(key.namespace, model, (result.status or {}).get("participants") or ())
+
+    def _trained(self, namespace: str, model: str, members: Iterable[Mapping[str, Any]]) -> None:
+        """Count whose updates were clipped, and how many coordinates were moved to the encoding's bound."""
+        for member in members:
+            labels = (namespace, model, member["organization"])
+            self._clipped.labels(*labels).inc(int(bool(member.get("clipped"))))
+            self._saturated.labels(*labels).inc(member.get("saturated") or 0)
 
     def ended(self, kind: str, result: str, duration_s: float) -> None:
         """Count one reconcile by its result."""

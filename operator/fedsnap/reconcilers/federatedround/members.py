@@ -33,6 +33,8 @@ def _member(observed: Observed, name: str, why: tuple[str, str], *, aggregated: 
         message=message,
         attempt=attempts[-1].number if attempts else 0,
         examples=one.status.result.examples if one.status.result else None,
+        clipped=one.status.result.clipped if one.status.result else None,
+        saturated=one.status.result.saturated if one.status.result else None,
         last_heartbeat_time=one.status.last_heartbeat_time,
     )
 

@@ -57,6 +57,11 @@ def clock(moment: datetime) -> str:
     return f"{moment:%H:%M:%SZ}"
 
 
+def valid_updates(count: int, clipped: list[str]) -> str:
+    """How many, and whose were scaled down to the round's clip norm."""
+    return f"{count} valid updates" + (f"; scaled down to clipNorm: {listed(clipped)}" if clipped else "")
+
+
 def below_quorum(stage: str, judgement: Judgement, quorum: int, why: dict[str, str], *, in_time: bool) -> str:
     """Who was missing, and why; `in_time`: before the deadline, as the quorum could not be reached any more."""
     return f"fewer than the quorum of {quorum} {stage}. {_reasons(judgement, why, in_time=in_time)}"

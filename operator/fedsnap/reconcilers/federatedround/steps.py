@@ -94,7 +94,9 @@ def training(observed: Observed, now: datetime) -> Outcome:
     """The roster is agreed: all replied, or the deadline passed with a quorum."""
     assert observed.plan is not None  # noqa: S101
     if observed.roster:
-        return Passed(say.TRAINED, f"{len(observed.roster.members)} valid updates")
+        results = {name: one.status.result for name, one in observed.participations.items()}
+        clipped = sorted(name for name, result in results.items() if result and result.clipped)
+        return Passed(say.TRAINED, say.valid_updates(len(observed.roster.members), clipped))
     the_plan = observed.plan.plan
     judgement = judge_training(observed.participations, observed.commits, the_plan, now)
     if judgement.verdict is Verdict.OPEN:

@@ -172,6 +172,7 @@ def _succeeded(reports: tuple[Any, ...]) -> Update:
         examples=report.examples,
         update_norm=report.update_norm,
         clipped=report.clipped,
+        saturated=report.saturated,
     )
     return {"outcome": "Succeeded", "result": result, "reason": "Committed", "message": "the update is committed"}
 
