@@ -99,7 +99,7 @@ def test_refusals_of_policy_template_and_capacity_end_the_round_with_everybodys_
         MEMBERS, ("NoMatchingRule", "TemplateNotFound", "CapacityInsufficient", "RuleExpired"), strict=True
     ):
         assert f"{member}: {reason}" in finished["message"]
-        mailbox = hospitals.get("participation", "research-refused-1-1", f"fedsnap-member-{member}")
+        mailbox = hospitals.get("participation", "research.refused-1.1", f"fedsnap-member-{member}")
         assert (mailbox["status"]["decision"], mailbox["status"]["reason"]) == ("Refused", reason)
         assert hospitals.list("job", member, "fedsnap.dev/model=refused") == []
     assert hospitals.condition("sharedmodel", "refused", "Ready")["reason"] == "RoundFailed"
