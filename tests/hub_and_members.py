@@ -24,7 +24,7 @@ from fedsnap.api.organization import IdentityKey
 from fedsnap.clients.store import Store, StoreSettings
 from fedsnap.clients.vault import VaultClient, VaultSettings
 from fedsnap.formats.contexts import round_key_context
-from fedsnap.formats.control import Aggregator, BaseSnapshot, Control, Plan, Roster, RosterMember
+from fedsnap.formats.control import Aggregator, BaseSnapshot, Control, EarlierAttempt, Plan, Roster, RosterMember
 from fedsnap.formats.digests import digest_of
 from fedsnap.formats.paths import RoundPaths, SnapshotPaths
 from fedsnap.formats.signed import parse_payload, payload_of, sign_control
@@ -34,6 +34,7 @@ from fedsnap.jobs.entry import run
 from fedsnap.jobs.fetch import fetch
 from fedsnap.jobs.mask import mask
 from fedsnap.jobs.publish import publish
+from fedsnap.jobs.reseal import reseal
 from fedsnap.jobs.results import PublishResult
 from fedsnap.jobs.seal import seal
 from fedsnap.jobs.share import share
@@ -43,6 +44,7 @@ from fedsnap.jobs.tasks import (
     FetchTask,
     MaskTask,
     PublishTask,
+    ResealTask,
     SealTask,
     ShareTask,
     Task,
@@ -66,6 +68,7 @@ FIRST = {
 JOBS = {
     FetchTask: fetch,
     SealTask: seal,
+    ResealTask: reseal,
     ShareTask: share,
     MaskTask: mask,
     UnmaskTask: unmask,
@@ -105,6 +108,7 @@ class Hub:
     coordinates: int = 0
     bucket: str = "snapshots"
     round: int = 1
+    attempt: int = 1
     clip_norm: str = "8"
     shards: int = 1
     plan: Plan | None = None
@@ -151,7 +155,7 @@ class Hub:
 
     @property
     def paths(self) -> RoundPaths:
-        return RoundPaths.of("research", self.model, self.round, 1)
+        return RoundPaths.of("research", self.model, self.round, self.attempt)
 
     @property
     def snapshot_paths(self) -> SnapshotPaths:
@@ -238,7 +242,7 @@ class Hub:
             "namespace": "research",
             "model": self.model,
             "round": self.round,
-            "attempt": 1,
+            "attempt": self.attempt,
             "organizations": self.members,
             "quorum": 2,
             "image": "trainer:dev",
@@ -275,6 +279,21 @@ class Hub:
             identity_key=TransitKey(key=self.key("identity", member)),
             **self.round_task(member),
         )
+
+    def reseal(self, member: str) -> Ended:
+        task = ResealTask(**self.seal_task(member).model_dump())
+        ended = self.run(task, member)
+        if ended.code == 0:
+            self.commits[member] = ended.message["commitDigest"]
+        return ended
+
+    def begin_again(self) -> None:
+        """The next attempt, which uses the updates of this one again; its pods are new."""
+        for kept in self.directory.glob("*/wrapped-*"):
+            kept.unlink()
+        reused = EarlierAttempt(attempt=self.attempt, plan_digest=self.plan_digest)
+        self.attempt, self.commits = self.attempt + 1, {}
+        self.write_plan(reuses=reused)
 
     def train(self, member: str, trained: dict[str, np.ndarray], examples: int = 100, **report) -> None:
         """What a trainer leaves behind."""

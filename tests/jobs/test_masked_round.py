@@ -6,10 +6,12 @@ import json
 import uuid
 
 import numpy as np
+import obstore
 import pytest
 
 from fedsnap.formats.control import Commit, Transcript
 from fedsnap.formats.dsse import pinned_keys
+from fedsnap.formats.paths import RoundPaths
 from fedsnap.formats.signed import parse_payload, read_control
 from fedsnap.jobs.snapshots import open_snapshot
 from hub_and_members import FIRST, Hub, payload, read_model
@@ -149,3 +151,45 @@ def test_nothing_that_a_member_stores_is_its_update(hub):
     signed = masked.view("<i4")
     assert np.abs(signed.astype("f8")).mean() > 2**29
     assert json.loads(payload(hub.store.get(hub.paths.masked("a"), 10**6)))["organization"] == "a"
+
+
+def test_another_attempt_masks_the_stored_updates_anew_without_training(hub):
+    trained = hub.until_masked(EXAMPLES, dropped=("b", "c"))
+    before = {one: hub.store.get(hub.paths.commit(one), 10**6) for one in MEMBERS}
+    hub.begin_again()
+    for one in MEMBERS:
+        (hub.work(one) / "output" / "model.safetensors").unlink()
+        ended = hub.reseal(one)
+        assert ended.code == 0, ended.message
+        assert hub.reseal(one).message == ended.message
+        new = json.loads(payload(hub.store.get(hub.paths.commit(one), 10**6)))
+        old = json.loads(payload(before[one]))
+        assert all(new[kept] == old[kept] for kept in ("examples", "updateNorm", "metrics", "clipFactor"))
+        assert new["masking"]["maskKey"] != old["masking"]["maskKey"]
+        assert new["wrappedKey"] != old["wrappedKey"]
+    hub.write_roster()
+    for one in MEMBERS:
+        assert hub.share(one).code == 0
+    hub.write_share_roster(MEMBERS)
+    for one in MEMBERS:
+        ended = hub.mask(one)
+        assert ended.code == 0, ended.message
+    answered(hub)
+    assert_mean(hub, finish(hub), trained, MEMBERS)
+
+
+def test_who_has_no_update_in_the_earlier_attempt_is_told_to_train(hub):
+    hub.until_sealed(EXAMPLES)
+    hub.begin_again()
+    obstore.delete(hub.raw(hub.bucket), RoundPaths.of("research", hub.model, 1, 1).commit("a"))
+    ended = hub.reseal("a")
+    assert (ended.code, ended.reason) == (42, "CommitMissing")
+
+
+def test_an_update_that_was_encoded_otherwise_is_not_used_again(hub):
+    hub.until_sealed(EXAMPLES)
+    hub.clip_norm = "4"
+    hub.begin_again()
+    ended = hub.reseal("a")
+    assert (ended.code, ended.reason) == (42, "PlanMismatch")
+    assert "encodes otherwise" in ended.why

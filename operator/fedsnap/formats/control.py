@@ -119,6 +119,13 @@ class Aggregator(Record):
     wrapped_private_key: WrappedKey
 
 
+class EarlierAttempt(Record):
+    """An attempt of the same round whose updates are used again."""
+
+    attempt: Positive
+    plan_digest: Digest
+
+
 class Plan(Control):
     """What one attempt of a round is; signed by the coordinator, accepted by each member's own policy."""
 
@@ -143,6 +150,9 @@ class Plan(Control):
     coordinates: Positive = Field(description="Length of an update: elements of all floating tensors of the base.")
     hyperparameters: Hyperparameters
     aggregator: Aggregator
+    reuses: EarlierAttempt | None = Field(
+        None, description="Members that committed in this earlier attempt seal that update anew instead of training."
+    )
     shards: Annotated[int, Field(ge=1, le=MAX_SHARDS)] = 1
 
     @model_validator(mode="after")

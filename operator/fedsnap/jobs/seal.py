@@ -16,7 +16,7 @@ from fedsnap.clients.vault import DataKey, VaultClient
 from fedsnap.formats.cobblestone import derive_salt, encrypt_file
 from fedsnap.formats.contexts import aggregator_info, masking_secret_context, sealed_context
 from fedsnap.formats.control import Commit, Plan, SealedObject, decimal_text
-from fedsnap.formats.digests import digest_of
+from fedsnap.formats.digests import Digest, digest_of
 from fedsnap.formats.paths import RoundPaths
 from fedsnap.formats.signed import Signed, payload_of, read_control, sign_control
 from fedsnap.formats.tensorfile import TensorFile
@@ -58,35 +58,42 @@ def seal(task: SealTask, environment: Environment) -> SealResult:
     store, vault = environment.store(task.store), environment.vault(task.vault)
     plan = read_plan(task, store)
     expect_member(plan, task.organization)
-    earlier = _earlier_commit(task, vault, store)
+    earlier = own_commit(task, vault, store, RoundPaths(task.round_prefix), task.plan_digest)
     if earlier:
-        return _result(earlier.value, earlier.digest)
+        return result_of(earlier.value, earlier.digest)
     sealing = Seal(task=task, plan=plan, vault=vault, store=store, work=environment.work)
     report = read_report(output_directory(sealing.work) / "report.json")
-    encoded = _encode(sealing)
+    return commit_to(sealing, report, _encode(sealing))
+
+
+def commit_to(sealing: Seal, report: Report, encoded: EncodedUpdate) -> SealResult:
+    """Encrypt the encoded update, upload it, and commit to it by a signature."""
+    task = sealing.task
     key, wrapped = _data_key(sealing)
     sealed = _upload(sealing, encoded, key)
     commit = _commit(sealing, report, encoded, sealed, wrapped_key=wrapped, mode_keys=_mode_keys(sealing, key))
-    envelope = sign_control(commit, lambda message: vault.sign(*_identity(task), message))
-    store.put_once(RoundPaths(task.round_prefix).commit(task.organization), envelope)
-    return _result(commit, digest_of(payload_of(commit)))
+    envelope = sign_control(commit, lambda message: sealing.vault.sign(*_identity(task), message))
+    sealing.store.put_once(RoundPaths(task.round_prefix).commit(task.organization), envelope)
+    return result_of(commit, digest_of(payload_of(commit)))
 
 
 def _identity(task: SealTask) -> tuple[str, str]:
     return task.identity_key.mount, task.identity_key.key
 
 
-def _earlier_commit(task: SealTask, vault: VaultClient, store: Store) -> Signed[Commit] | None:
-    """The organization's commit to this plan, if a Job that died afterwards made one; nobody else's is believed."""
-    path = RoundPaths(task.round_prefix).commit(task.organization)
+def own_commit(
+    task: SealTask, vault: VaultClient, store: Store, paths: RoundPaths, plan_digest: Digest
+) -> Signed[Commit] | None:
+    """The organization's commit to a plan, if a Job made one; nobody else's is believed."""
+    path = paths.commit(task.organization)
     try:
         data = store.get(path, MAX_CONTROL_BYTES)
     except NotFound:
         return None
     signed = read_control(Commit, data, vault.public_keys(*_identity(task)), path)
     commit = signed.value
-    if (commit.organization, commit.plan_digest) != (task.organization, task.plan_digest):
-        raise Refused("CommitMismatch", f"{path} holds a commit to plan {commit.plan_digest}, not {task.plan_digest}")
+    if (commit.organization, commit.plan_digest) != (task.organization, plan_digest):
+        raise Refused("CommitMismatch", f"{path} holds a commit to plan {commit.plan_digest}, not {plan_digest}")
     return signed
 
 
@@ -94,10 +101,11 @@ def _encode(sealing: Seal) -> EncodedUpdate:
     output = output_directory(sealing.work) / "model.safetensors"
     with open_update(output) as trained, TensorFile.open(base_file(sealing.work)) as base:
         expect_same_model(sealing.plan, base, trained)
-        return encode_update(trained, base, codec_of(sealing.plan), _encoded_file(sealing.work))
+        return encode_update(trained, base, codec_of(sealing.plan), encoded_file(sealing.work))
 
 
-def _encoded_file(work: Path) -> Path:
+def encoded_file(work: Path) -> Path:
+    """Where the encoded update lies in the pod until it is sealed."""
     return work / "update.encoded"
 
 
@@ -121,7 +129,7 @@ def _kept_key(sealing: Seal, file: str, context: bytes) -> DataKey:
 
 
 def _upload(sealing: Seal, encoded: EncodedUpdate, key: bytes) -> SealedObject:
-    plain, sealed = _encoded_file(sealing.work), sealing.work / "update.sealed"
+    plain, sealed = encoded_file(sealing.work), sealing.work / "update.sealed"
     salt = derive_salt(key, sealing.path, encoded.file.digest)
     made = encrypt_file(plain, sealed, key=key, context=sealing.context, salt=salt)
     if made.plaintext != encoded.file:
@@ -178,7 +186,8 @@ def _commit(
     )
 
 
-def _result(commit: Commit, digest: str) -> SealResult:
+def result_of(commit: Commit, digest: str) -> SealResult:
+    """What is reported of a commit."""
     return SealResult(
         commit_digest=digest,
         examples=commit.examples,

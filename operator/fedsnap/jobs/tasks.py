@@ -111,6 +111,10 @@ class UnmaskTask(MaskingTask):
     wait_s: int = Field(ge=1, description="How long others are waited for.")
 
 
+class ResealTask(SealTask):
+    """Commit anew to the update that an earlier attempt, named by the plan, was given."""
+
+
 class AggregateTask(CohortTask):
     """Sum one shard of all updates; the shard is JOB_COMPLETION_INDEX."""
 

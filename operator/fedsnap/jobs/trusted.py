@@ -44,6 +44,24 @@ def read_plan(task: RoundTask, store: Store) -> Plan:
     return plan
 
 
+def read_earlier_plan(task: RoundTask, plan: Plan, store: Store) -> Plan:
+    """The plan of the attempt whose updates `plan` uses again; it must encode updates alike.
+
+    Raises:
+        Refused: where it is not the one that is named, or encodes otherwise.
+    """
+    reused = plan.reuses
+    if reused is None:
+        raise Refused("PlanMismatch", "the plan does not name an earlier attempt whose updates are used again")
+    paths = RoundPaths.of(plan.namespace, plan.model, plan.round, reused.attempt)
+    earlier = read_plan(
+        task.model_copy(update={"round_prefix": paths.prefix, "plan_digest": reused.plan_digest}), store
+    )
+    if codec_of(earlier) != codec_of(plan) or (earlier.base, earlier.coordinates) != (plan.base, plan.coordinates):
+        raise Refused("PlanMismatch", f"{paths.plan} trains another base or encodes otherwise; train anew")
+    return earlier
+
+
 def expect_member(plan: Plan, organization: str) -> None:
     """Refuse to work on a round that this organization was not invited to."""
     if organization not in plan.organizations:

@@ -10,13 +10,15 @@ from typing import Any
 
 from fedsnap.api.federatedround import FederatedRound
 from fedsnap.api.modelsnapshot import ModelSnapshot
-from fedsnap.api.organization import Organization
+from fedsnap.api.organization import IdentityKey, Organization
 from fedsnap.api.participation import Participation
 from fedsnap.api.sharedmodel import SharedModel
 from fedsnap.builders import names
 from fedsnap.builders.jobs import owner_reference
 from fedsnap.clients.cluster import of_kind
+from fedsnap.clients.store import Store
 from fedsnap.formats.control import Plan, Roster
+from fedsnap.formats.paths import RoundPaths
 from fedsnap.jobs.tasks import CohortTask
 from fedsnap.reconcilers.context import Context
 from fedsnap.reconcilers.controlfiles import own_public_keys, read_signed, required
@@ -73,7 +75,7 @@ class Gathering:
         keys = await own_public_keys(required(self.context.vault), self.context.identity_key)
         plan = await read_signed(Plan, store, found.paths.plan, keys, self.now)
         if plan is None:
-            return replace(found, hub_keys=keys)
+            return replace(found, hub_keys=keys, previous=await self._previous(found, store, keys))
         stored = StoredPlan(plan.value, plan.digest, found.paths.plan)
         roster = await read_signed(Roster, store, found.paths.roster, keys, self.now)
         found = replace(found, hub_keys=keys, plan=stored)
@@ -84,6 +86,16 @@ class Gathering:
             return found
         task = CohortTask(**cohort_fields(self.context, found, stored))
         return replace(found, masking=await Replies.look(task, store, found))
+
+    async def _previous(self, found: Observed, store: Store, keys: tuple[IdentityKey, ...]) -> StoredPlan | None:
+        """The plan of the attempt before this one, whose updates may be used again."""
+        if found.attempt == 1:
+            return None
+        namespace, _ = self.round.key
+        spec = self.round.spec
+        path = RoundPaths.of(namespace, spec.model_ref.name, spec.number, found.attempt - 1).plan
+        signed = await read_signed(Plan, store, path, keys, self.now)
+        return StoredPlan(signed.value, signed.digest, path) if signed else None
 
     async def _model(self) -> SharedModel | None:
         raw = await self.context.cluster.get(MODEL, self.namespace, self.round.spec.model_ref.name)

@@ -49,6 +49,7 @@ class Observed:
         owner: the ownerReference of what the round makes in its own namespace.
         hub_keys: public keys of the hub's own identity.
         earlier: Participations of earlier attempts.
+        previous: plan of the attempt before, looked for while this one has none.
         masking: of a masked round whose roster is agreed; None otherwise.
     """
 
@@ -61,6 +62,7 @@ class Observed:
     participations: dict[str, Participation] = field(default_factory=dict)
     earlier: tuple[Participation, ...] = ()
     plan: StoredPlan | None = None
+    previous: StoredPlan | None = None
     commits: dict[str, CheckedCommit] = field(default_factory=dict)
     roster: Roster | None = None
     masking: Masking | None = None

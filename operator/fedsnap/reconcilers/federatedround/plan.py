@@ -6,10 +6,20 @@ import hashlib
 from datetime import datetime
 from typing import Any, TypeVar
 
+from fedsnap.api.federatedround import FINISHED
 from fedsnap.api.participation import BaseKey, ParticipationSpec, PlanReference, RoundReference, Stage
-from fedsnap.api.schema import parse_duration
+from fedsnap.api.schema import find_condition, parse_duration
 from fedsnap.builders import names, objects
-from fedsnap.formats.control import MAX_SHARDS, Aggregator, BaseSnapshot, Excluded, Plan, Roster, RosterMember
+from fedsnap.formats.control import (
+    MAX_SHARDS,
+    Aggregator,
+    BaseSnapshot,
+    EarlierAttempt,
+    Excluded,
+    Plan,
+    Roster,
+    RosterMember,
+)
 from fedsnap.formats.digests import digest_bytes
 from fedsnap.reconcilers.federatedround import messages as say
 from fedsnap.reconcilers.federatedround.exclusions import exclusions
@@ -48,8 +58,20 @@ def make_plan(observed: Observed, aggregator: Aggregator, now: datetime) -> Plan
         coordinates=base.spec.coordinates,
         hyperparameters=spec.hyperparameters,
         aggregator=aggregator,
+        reuses=_reusable(observed),
         shards=min(MAX_SHARDS, 1 + base.spec.plaintext_size // _SHARD_BYTES),
     )
+
+
+def _reusable(observed: Observed) -> EarlierAttempt | None:
+    """The attempt before, where too many members left it after training: their updates need no second training."""
+    status, previous = observed.round.status, observed.previous
+    finished = find_condition(status.conditions, FINISHED)
+    if previous is None or finished is None or status.attempt != previous.plan.attempt:
+        return None
+    if finished.reason != say.THRESHOLD_NOT_REACHED:
+        return None
+    return EarlierAttempt(attempt=previous.plan.attempt, plan_digest=previous.digest)
 
 
 def round_seed(content_root: str, number: int) -> int:

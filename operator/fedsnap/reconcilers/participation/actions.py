@@ -19,6 +19,7 @@ from fedsnap.jobs.tasks import (
     FetchTask,
     MaskingTask,
     MaskTask,
+    ResealTask,
     RevealedCohort,
     SealTask,
     ShareTask,
@@ -50,7 +51,7 @@ class StartTraining:
     @property
     def name(self) -> str:
         """The Job's name."""
-        return _job_name(self.observed, "train", self.attempt)
+        return _job_name(self.observed, "reseal" if self.observed.can_reseal else "train", self.attempt)
 
     def describe(self) -> str:
         """The Job that is created."""
@@ -60,8 +61,20 @@ class StartTraining:
         """Create both objects, unless they are there."""
         deadline = self.plan.train_by - self.now
         identity = _identity(self.observed, context, self.name, "train", self.attempt, deadline)
-        tasks = {"fetch.json": self._fetch(context).to_json(), "seal.json": self._seal(context).to_json()}
-        job = build.train_job(
+        if self.observed.can_reseal:
+            tasks = {"reseal.json": ResealTask(**self._sealing(context)).to_json()}
+            job = build.stage_job(identity, image=context.image, module="reseal")
+        else:
+            tasks = {
+                "fetch.json": self._fetch(context).to_json(),
+                "seal.json": SealTask(**self._sealing(context)).to_json(),
+            }
+            job = self._train_job(context, identity)
+        for obj in (build.tasks_config_map(identity, tasks), job):
+            await CreateObject(obj).apply(context)
+
+    def _train_job(self, context: Context, identity: build.JobIdentity) -> build.Object:
+        return build.train_job(
             identity,
             template=self.observed.templates[self.template],
             image=context.image,
@@ -71,16 +84,14 @@ class StartTraining:
                 "hyperparameters": self.plan.hyperparameters.to_wire(),
             },
         )
-        for obj in (build.tasks_config_map(identity, tasks), job):
-            await CreateObject(obj).apply(context)
 
     def _fetch(self, context: Context) -> FetchTask:
         if context.hub_vault_settings is None:
             raise Misconfigured("VaultNotConfigured", "no Vault that holds the model's key; give --hub-vault-address")
         return FetchTask(vault=context.hub_vault_settings, **_round(self.observed, context))
 
-    def _seal(self, context: Context) -> SealTask:
-        return SealTask(train_attempt=self.attempt, **_own_keys(context), **_round(self.observed, context))
+    def _sealing(self, context: Context) -> dict[str, Any]:
+        return {"train_attempt": self.attempt, **_own_keys(context), **_round(self.observed, context)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class Gathering:
             return await self._with_peers(found)
         return replace(
             found,
+            can_reseal=await self._can_reseal(plan) if plan else False,
             allocatable=await self._allocatable(),
             key=await self._key(plan) if plan and self._is_consented(found, plan, policies) else None,
         )
@@ -75,6 +76,17 @@ class Gathering:
             return stage is None or bool(stage_report(one.status, stage.name)) or _is_busy(found.jobs_of(stage.job))
         waiting = one.status.decision == "Accepted" and one.spec.stage == "Invited"
         return waiting or _is_busy(found.jobs_of("train"))
+
+    async def _can_reseal(self, plan: Plan) -> bool:
+        if plan.reuses is None:
+            return False
+        earlier = RoundPaths.of(plan.namespace, plan.model, plan.round, plan.reuses.attempt)
+        try:
+            path = earlier.commit(self.context.organization)
+            await asyncio.to_thread(self.context.store(plan.bucket).head, path)
+        except NotFound:
+            return False
+        return True
 
     async def _with_peers(self, found: Observed) -> Observed:
         """What the stages after training need beside plan and policies."""

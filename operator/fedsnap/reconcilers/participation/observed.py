@@ -33,6 +33,7 @@ class Observed:
         peers: identity keys of other members, as this organization's own cluster has them.
         revealed: what this organization revealed in other attempts on the same base.
         answers_for: digest of the survivors for which it wrote down that it answers in this attempt.
+        can_reseal: it committed in the earlier attempt that the plan uses again.
         survivors: of this attempt, verified by the pinned keys of the hub; read when it is time to answer.
     """
 
@@ -49,6 +50,7 @@ class Observed:
     revealed: tuple[RevealedCohort, ...] = ()
     survivors: Signed[Survivors] | None = None
     answers_for: Digest | None = None
+    can_reseal: bool = False
 
     def jobs_of(self, stage: str) -> tuple[SeenJob, ...]:
         """The Jobs of one stage, in order of their attempts."""
