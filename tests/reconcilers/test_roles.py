@@ -12,7 +12,14 @@ CONTEXT = Context(cluster=None, hub=None, store=None, store_settings=None)
 def woken(role, obj):
     """Which keys an event of `obj` puts into the queue of a role."""
     labels = obj["metadata"]["labels"]
-    children = [one for one in CHILDREN if role in one.roles and one.name_label in labels and one.resource == JOB]
+    children = [
+        one
+        for one in CHILDREN
+        if role in one.roles
+        and one.name_label in labels
+        and one.resource == JOB
+        and one.stage in (None, labels.get(names.LABEL_STAGE))
+    ]
     return {str(owner_key(child, obj["metadata"], "mailbox")) for child in children}
 
 
@@ -41,3 +48,11 @@ def test_a_training_job_wakes_the_participation_in_the_mailbox():
     labels = {names.LABEL_PARTICIPATION: "research.heart-1.1", names.LABEL_MODEL: "heart"}
     obj = {"metadata": {"name": "j", "namespace": "cleveland", "labels": labels}}
     assert woken("participant", obj) == {"Participation/mailbox/research.heart-1.1"}
+
+
+def test_only_a_job_that_initializes_wakes_its_model():
+    def job_of(stage):
+        return {"metadata": {"namespace": "n", "labels": {names.LABEL_MODEL: "heart", names.LABEL_STAGE: stage}}}
+
+    assert woken("coordinator", job_of("initialize")) == {"SharedModel/mailbox/heart"}
+    assert woken("coordinator", job_of("train")) == set()

@@ -53,7 +53,7 @@ class Child:
     """How an event of a child object leads to the object that it is of concern to: by labels.
 
     Where `namespace_label` is None, the owner is in the child's namespace (a participant's Participation: its mailbox),
-    or in none, where its kind is `cluster_scoped`.
+    or in none, where its kind is `cluster_scoped`. Where `stage` is given, only Jobs of that stage are of concern.
     """
 
     resource: ResourceType
@@ -62,6 +62,7 @@ class Child:
     namespace_label: str | None
     roles: frozenset[str]
     cluster_scoped: bool = False
+    stage: str | None = None
 
 
 class Reconciler(Protocol[O]):

@@ -17,6 +17,7 @@ from fedsnap.reconcilers.loop import Child, Reconciler
 from fedsnap.reconcilers.organization import OrganizationReconciler
 from fedsnap.reconcilers.participation import ParticipationReconciler
 from fedsnap.reconcilers.sharedmodel import ModelReconciler
+from fedsnap.reconcilers.sharedmodel.actions import INITIALIZE
 from fedsnap.reconcilers.sharingpolicy import PolicyReconciler
 
 _COORDINATOR, _PARTICIPANT = frozenset({"coordinator"}), frozenset({"participant"})
@@ -28,7 +29,7 @@ CHILDREN = (
     Child(of_kind(Participation), _ORGANIZATION, names.LABEL_ORGANIZATION, None, _COORDINATOR, cluster_scoped=True),
     Child(of_kind(FederatedRound), _MODEL, names.LABEL_MODEL, None, _COORDINATOR),
     Child(of_kind(ModelSnapshot), _MODEL, names.LABEL_MODEL, None, _COORDINATOR),
-    Child(JOB, _MODEL, names.LABEL_MODEL, None, _COORDINATOR),
+    Child(JOB, _MODEL, names.LABEL_MODEL, None, _COORDINATOR, stage=INITIALIZE),
     Child(JOB, Participation.RESOURCE.kind, names.LABEL_PARTICIPATION, None, _PARTICIPANT),
 )
 

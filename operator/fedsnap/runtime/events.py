@@ -15,6 +15,7 @@ from typing import Any
 
 import kopf
 
+from fedsnap.builders.names import LABEL_STAGE
 from fedsnap.clients.cluster import ResourceType
 from fedsnap.clients.cluster.connection import Credentials, credentials
 from fedsnap.reconcilers.loop import Child, Key
@@ -101,6 +102,8 @@ class Source:
                 wake(key)
 
         labels: dict[str, Any] = {child.name_label: kopf.PRESENT} if child else {}
+        if child and child.stage:
+            labels[LABEL_STAGE] = child.stage
         owner = child.owner_kind if child else "self"
         kopf.on.event(
             resource.group, resource.version, resource.plural, registry=registry, id=f"queue-{owner}", labels=labels
