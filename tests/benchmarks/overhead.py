@@ -1,4 +1,4 @@
-"""How much of a round of four members is not training: plan, policies, Jobs of the hub, publication."""
+"""How much of a round of four members is not training, plain and masked, in one run on one cluster."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 
 from benchmarks.table import Row, spread
 from fedsnap.local import cluster
-from rounds.hospitals import MEMBERS, Hospitals, begin, shared_model
+from rounds.hospitals import MEMBERS, Hospitals, begin, masked_model, shared_model
 
 ROUNDS = 4
+MODES = {"Plain": shared_model, "Masked": masked_model}
 
 
 def measure(directory: Path, _sizes: list[int]) -> list[Row]:
@@ -17,25 +18,31 @@ def measure(directory: Path, _sizes: list[int]) -> list[Row]:
     try:
         hospitals = begin(directory)
         hospitals.start_all()
-        hospitals.apply(shared_model("timed", rounds=ROUNDS))
-        hospitals.kubectl("wait", "--for=condition=Ready", "sharedmodel/timed", "-n=research", "--timeout=300s")
-        rows = [_row(hospitals, number) for number in range(1, ROUNDS + 1)]
+        rows = [row for mode in MODES for row in _measured(hospitals, mode)]
         hospitals.stop()
     finally:
         cluster.stop(directory / "state")
-    whole, jobs = zip(*rows, strict=True)
-    outside = [one - other for one, other in rows]
+    return rows
+
+
+def _measured(hospitals: Hospitals, mode: str) -> list[Row]:
+    model = f"timed-{mode.lower()}"
+    hospitals.apply(MODES[mode](model, rounds=ROUNDS))
+    hospitals.kubectl("wait", "--for=condition=Ready", f"sharedmodel/{model}", "-n=research", "--timeout=300s")
+    times = [_times(hospitals, model, number) for number in range(1, ROUNDS + 1)]
+    whole, jobs = zip(*times, strict=True)
     return [
-        Row("4 members: a whole round (numpy trainer)", spread(whole)),
-        Row("4 members: of it, training Jobs (fetch, train, seal; the slowest member)", spread(jobs)),
-        Row("4 members: everything else (plan, policies, aggregate, publish, record)", spread(outside)),
+        Row(f"4 members, {mode}: a whole round (numpy trainer)", spread(whole)),
+        Row(f"4 members, {mode}: of it, training Jobs (fetch, train, seal; the slowest member)", spread(jobs)),
+        Row(f"4 members, {mode}: everything else", spread([one - other for one, other in times])),
     ]
 
 
-def _row(hospitals: Hospitals, number: int) -> tuple[float, float]:
-    status = hospitals.get("federatedround", f"timed-{number}")["status"]
+def _times(hospitals: Hospitals, model: str, number: int) -> tuple[float, float]:
+    status = hospitals.get("federatedround", f"{model}-{number}")["status"]
     whole = _seconds(status["finishedAt"]) - _seconds(status["startedAt"])
-    jobs = [hospitals.get("job", f"research-timed-{number}-1-{name}-train-1", name)["status"] for name in MEMBERS]
+    mine = f"fedsnap.dev/participation=research.{model}-{number}.1,fedsnap.dev/stage=train"
+    jobs = [job["status"] for name in MEMBERS for job in hospitals.list("job", name, mine)]
     begun = min(_seconds(one["startTime"]) for one in jobs)
     return whole, max(_seconds(one["completionTime"]) for one in jobs) - begun
 
