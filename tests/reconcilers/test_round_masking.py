@@ -151,7 +151,7 @@ def test_below_the_threshold_the_round_ends_and_names_who_is_missing():
 
 
 @pytest.mark.parametrize(("answered", "starts"), [(2, False), (3, True)])
-def test_aggregation_begins_when_enough_survivors_answered(answered, starts):
+def test_aggregation_begins_when_enough_survivors_answered_and_too_few_are_waited_for(answered, starts):
     names = MEMBERS[:answered]
     found = seen(
         "Unmasking",
@@ -162,7 +162,7 @@ def test_aggregation_begins_when_enough_survivors_answered(answered, starts):
     )
     decided = decide(found, LATER)
     assert any(isinstance(action, StartHubJob) for action in decided.actions) is starts
-    assert bool(condition(decided, "Finished")) is not starts
+    assert condition(decided, "Finished") is None
 
 
 def test_a_survivor_that_does_not_answer_still_counts():
@@ -188,3 +188,23 @@ def test_a_suspended_round_asks_nobody_to_mask():
     decided = decide(held, NOW)
     assert all(stage == "Sharing" for stage, _ in stages(decided).values())
     assert condition(decided, "Masked")["reason"] == "Suspended"
+
+
+def test_an_answer_has_no_deadline_because_it_closes_the_round():
+    found = seen("Masking", share_roster=share_roster(*MEMBERS), survivors=survivors(*MEMBERS))
+    assert stages(decide(found, NOW)) == dict.fromkeys(MEMBERS, ("Unmasking", None))
+
+
+def test_survivors_that_cannot_answer_any_more_end_the_round():
+    first, second, *others = MEMBERS
+    failed = reported("Unmasking", "Failed", reason="AcksDisagree", message="two stories")
+    found = seen(
+        "Unmasking",
+        {first: failed, second: failed} | dict.fromkeys(others, reported("Unmasking")),
+        share_roster=share_roster(*MEMBERS),
+        survivors=survivors(*MEMBERS),
+        replies=replies(*others),
+    )
+    finished = condition(decide(found, NOW), "Finished")
+    assert finished["reason"] == "ThresholdNotReached"
+    assert "AcksDisagree" in finished["message"]

@@ -212,6 +212,7 @@ class FederatedRoundStatus(Model):
     trained_at: Timestamp | None = Field(None, description="When the roster was agreed.")
     shared_at: Timestamp | None = Field(None, description="Masked: when enough members had shared their secrets.")
     masked_at: Timestamp | None = Field(None, description="Masked: when the survivors were agreed.")
+    unmasked_at: Timestamp | None = Field(None, description="Masked: when enough survivors had answered.")
     finished_at: Timestamp | None = Field(None, description="When this attempt was over.")
     counts: Counts = Field(default_factory=Counts)
     participants: list[MemberStatus] = Field(

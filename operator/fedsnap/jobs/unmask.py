@@ -7,6 +7,7 @@ import time
 
 from fedsnap.clients.errors import Conflict, NotFound, Unavailable
 from fedsnap.jobs.entry import Environment, log, run
+from fedsnap.jobs.masking import Sharing
 from fedsnap.jobs.membership import Membership
 from fedsnap.jobs.results import UnmaskResult
 from fedsnap.jobs.tasks import UnmaskTask
@@ -31,7 +32,7 @@ def unmask(task: UnmaskTask, environment: Environment) -> UnmaskResult:
             offender=COORDINATOR,
         )
     own.expect_no_differencing(proposal.survivors)
-    _acknowledge(own, proposal)
+    _acknowledge(own, sharing, proposal)
     agreed = _agreed(own, proposal, time.monotonic() + task.wait_s)
     opened = member.open_boxes(own.round.session, own.me, sharing.values)
     for sender, refused in opened.refused.items():
@@ -40,9 +41,11 @@ def unmask(task: UnmaskTask, environment: Environment) -> UnmaskResult:
     return UnmaskResult(survivors_digest=proposal.digest)
 
 
-def _acknowledge(own: Membership, proposal: Proposal) -> None:
+def _acknowledge(own: Membership, sharing: Sharing, proposal: Proposal) -> None:
     name, paths = own.task.organization, own.round.paths
     masked = own.own(Masked, paths.masked(name))
+    # The share roster may be another one now than that of the masks.
+    agreement.expect_masked(own.round.session, sharing.roster, name, masked.value, own.round.cohort.coordinates)
     ack = member.acknowledge(own.round.session, own.me, proposal, masked.digest)
     try:
         own.write_once(ack, paths.ack(name))

@@ -128,7 +128,8 @@ def _write_roster(observed: Observed, _held: Held, _now: datetime) -> Actions:
 def _start_masking_stage(stage: MaskingStage) -> Callable[[Observed, Held, datetime], Actions]:
     def start(observed: Observed, _held: Held, now: datetime) -> Actions:
         members = observed.masking.members if observed.masking else ()
-        due = now + parse_duration(observed.round.spec.deadlines.mask)
+        allowance = parse_duration(observed.round.spec.deadlines.mask)
+        due = now + allowance if stage != "Unmasking" else None
         return tuple(
             _set_stage(observed, name, stage, due)
             for name in members

@@ -70,15 +70,21 @@ def _replies(observed: Observed, seen: Masking, now: datetime, step: _MaskingSte
     """Wait for those who were asked, and close the stage with those who replied."""
     held = Held(step.stage, step.condition, say.WAITING, "what they sent is being signed", step.close)
     due = masking_due(observed, step.began, now)
-    judgement = seen.judge(observed.participations, deadline_passed=now >= due)
+    # What was answered closes this round for good, so that too few answers are waited for, not given up.
+    enough = step is not _UNMASKING or len(seen.valid()) >= seen.threshold
+    judgement = seen.judge(observed.participations, deadline_passed=enough and now >= due)
     if judgement.verdict is Verdict.OPEN:
         busy = [name for name in seen.members if not stage_report(observed.participations[name].status, step.stage)]
-        message = f"waiting until {say.clock(due)} for {say.listed(busy)}"
-        return replace(held, message=message, todo=None, look_again=due - now)
+        until = f"until {say.clock(due)} " if now < due else ""
+        return replace(held, message=f"waiting {until}for {say.listed(busy)}", todo=None, look_again=_soon(due - now))
     if judgement.verdict is Verdict.QUORUM_NOT_REACHED:
         message = say.below_threshold(step.stage, judgement, seen.threshold, refusals(observed), in_time=now < due)
         return Ended(say.THRESHOLD_NOT_REACHED, message)
     return held if step.close else Passed(step.condition, f"{len(seen.valid())} {step.done}")
+
+
+def _soon(left: timedelta) -> timedelta | None:
+    return left if left > timedelta(0) else None
 
 
 def _was_asked(observed: Observed, name: str, stage: MaskingStage) -> bool:

@@ -70,6 +70,8 @@ def below_quorum(stage: str, judgement: Judgement, quorum: int, why: dict[str, s
 def below_threshold(stage: str, judgement: Judgement, least: int, why: dict[str, str], *, in_time: bool) -> str:
     """Who fell out of the masked part, and why; without so many the masks cannot be taken away."""
     again = "Raise spec.retry by one to mask the stored updates anew; only who has none trains"
+    if stage == "Unmasking":
+        again = "Those who answered reveal nothing more of this round"
     return f"{stage} needs {least} members. {_reasons(judgement, why, in_time=in_time)}. {again}"
 
 

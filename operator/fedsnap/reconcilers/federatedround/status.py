@@ -62,6 +62,7 @@ def _times(observed: Observed, done: dict[str, Passed], *, ended: bool, now: dat
         "trained_at": say.TRAINED in done,
         "shared_at": say.SHARED in done,
         "masked_at": say.MASKED in done,
+        "unmasked_at": say.UNMASKED in done,
         "finished_at": ended,
     }
     same = before.attempt == observed.attempt

@@ -169,9 +169,10 @@ def _hub_deadline(observed: Observed) -> datetime:
     """Aggregation and publication together may take twice the allowance, from the end of training."""
     assert observed.plan is not None  # noqa: S101
     allowance = parse_duration(observed.round.spec.deadlines.aggregate)
-    trained = observed.round.status.trained_at or observed.plan.plan.train_by
-    begun = masking_due(observed, "masked_at", trained) if observed.is_masked else trained
-    return begun + 2 * allowance
+    status, train_by = observed.round.status, observed.plan.plan.train_by
+    if not observed.is_masked:
+        return (status.trained_at or train_by) + 2 * allowance
+    return (status.unmasked_at or masking_due(observed, "masked_at", train_by)) + 2 * allowance
 
 
 STEPS: tuple[Step, ...] = (
