@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import pytest
 
-from rounds.hospitals import COORDINATOR, MEMBERS, Hospitals, shared_model, wait_for
+from rounds.hospitals import COORDINATOR, MEMBERS, Hospitals, masked_model, shared_model, wait_for
 
 pytestmark = [pytest.mark.round, pytest.mark.cluster, pytest.mark.services]
-PATIENT = {"accept": "10m", "train": "10m", "aggregate": "10m"}
+PATIENT = {"accept": "10m", "train": "10m", "mask": "10m", "aggregate": "10m"}
+MODELS = {"train": shared_model, "mask": masked_model}
 
 
-def begin_training(hospitals: Hospitals, model: str) -> None:
+def begin(hospitals: Hospitals, model: str, stage: str) -> None:
+    """Until every member has a Job of `stage`."""
     hospitals.start_all()
-    hospitals.apply(shared_model(model, deadlines=PATIENT, stragglers={"retries": 5}))
+    hospitals.apply(MODELS[stage](model, deadlines=PATIENT, stragglers={"retries": 5}))
+    selector = f"fedsnap.dev/model={model},fedsnap.dev/stage={stage}"
 
-    def training() -> bool:
-        return all(hospitals.list("job", member, f"fedsnap.dev/model={model}") for member in MEMBERS)
+    def begun() -> bool:
+        return all(hospitals.list("job", member, selector) for member in MEMBERS)
 
-    wait_for(training, "every member training", 120)
+    wait_for(begun, f"a Job of every member for {stage}", 120)
 
 
+@pytest.mark.parametrize("stage", MODELS)
 @pytest.mark.parametrize("services", [("openbao", "seaweedfs"), ("kube-apiserver", "etcd")], ids="+".join)
-def test_a_round_survives_that_services_are_killed_while_members_train(hospitals, services):
-    model = f"outage-{services[0]}"
-    begin_training(hospitals, model)
+def test_a_round_survives_that_services_are_killed_while_members_work(hospitals, services, stage):
+    model = f"outage-{services[0]}-{stage}"
+    begin(hospitals, model, stage)
     hospitals.kill(*services)
     hospitals.heal()
     hospitals.wait_finished(f"{model}-1", 240)
