@@ -81,7 +81,7 @@ def test_a_masked_round_sums_all_members_to_the_bit_and_shows_its_stages(trainer
 def test_a_member_killed_between_sharing_and_masking_is_named_and_the_others_sum_is_exact(trainers):
     gone, *others = MEMBERS
     mortal = start_with(trainers, gone)[gone]
-    trainers.apply(masked("bereft", deadlines={"accept": "60s", "train": "2m", "mask": "15s", "aggregate": "2m"}))
+    trainers.apply(masked("bereft", deadlines={"accept": "60s", "train": "2m", "mask": "40s", "aggregate": "2m"}))
     status = trainers.wait_finished("bereft-1", 180)["status"]
     assert mortal.wait(30) == -signal.SIGKILL
     finished = trainers.condition("federatedround", "bereft-1", "Finished")
@@ -96,7 +96,7 @@ def test_a_member_killed_between_sharing_and_masking_is_named_and_the_others_sum
 def test_below_the_threshold_the_round_ends_and_a_retry_masks_the_stored_updates_anew(trainers):
     first, second, *_ = MEMBERS
     start_with(trainers, first, second)
-    trainers.apply(masked("alone", deadlines={"accept": "60s", "train": "2m", "mask": "10s", "aggregate": "2m"}))
+    trainers.apply(masked("alone", deadlines={"accept": "60s", "train": "2m", "mask": "30s", "aggregate": "2m"}))
     trainers.wait_finished("alone-1", 180)
     finished = trainers.condition("federatedround", "alone-1", "Finished")
     assert finished["reason"] == "ThresholdNotReached"
