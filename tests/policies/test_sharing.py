@@ -57,3 +57,7 @@ def test_a_suspended_policy_refuses_everything():
 
 def test_a_star_matches_any_characters_of_a_model():
     assert decide([sharing_policy(rule(models=["he*"]))], REQUEST, NOW).allowed
+
+
+def test_the_name_of_the_longest_policy_fits_into_a_status():
+    assert len(decide([sharing_policy(name="p" * 253)], REQUEST, NOW).rule) == 127

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from fedsnap.api.sharingpolicy import Requirements, Rule, SharingPolicy
 
+MAX_RULE = 127
 _STRENGTH = {"Plain": 0, "Masked": 1}
 
 
@@ -46,10 +47,15 @@ def decide(policies: list[SharingPolicy], request: Request, now: datetime) -> Co
         for rule in policy.spec.rules:
             if _names(rule, request):
                 decided = _apply(rule, request, now)
-                return replace(decided, rule=f"{policy.metadata.name}/{rule.name}")
+                return replace(decided, rule=rule_id(policy.metadata.name, rule.name))
     return _refused(
         "NoMatchingRule", f"no rule names model {request.model!r} with image {request.image!r}; add one to allow it"
     )
+
+
+def rule_id(policy: str, rule: str) -> str:
+    """How decisions name a rule; a policy's name may be longer than a status holds."""
+    return f"{policy}/{rule}"[:MAX_RULE]
 
 
 def _names(rule: Rule, request: Request) -> bool:

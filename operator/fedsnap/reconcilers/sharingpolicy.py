@@ -10,6 +10,7 @@ from fedsnap.api.participation import Participation
 from fedsnap.api.schema import Condition
 from fedsnap.api.sharingpolicy import Rule, RuleStatus, SharingPolicy, SharingPolicyStatus
 from fedsnap.clients.cluster import of_kind
+from fedsnap.policies.sharing import rule_id
 from fedsnap.reconcilers.actions import Action
 from fedsnap.reconcilers.context import Context
 from fedsnap.reconcilers.loop import Key, Plan
@@ -60,7 +61,7 @@ def decide(observed: Observed, now: datetime) -> Plan:
 
 
 def _rule_status(policy: str, rule: Rule, participations: list[Participation]) -> RuleStatus:
-    decided = [one for one in participations if one.status.rule == f"{policy}/{rule.name}" and one.status.decision]
+    decided = [one for one in participations if one.status.rule == rule_id(policy, rule.name) and one.status.decision]
     latest = max(decided, key=_asked, default=None)
     return RuleStatus(
         name=rule.name,
